@@ -1,0 +1,41 @@
+"""Opens a stranger's media file: known containers only, whatever its name says, and never another file through it."""
+
+from __future__ import annotations
+
+import av
+from av.container import InputContainer
+
+from beam_pipeline.clips import ClipError
+
+# Demuxers of single media files. Left out on purpose: playlists and scripts (hls, concat, dash, …), which would make
+# libavformat open other files or URLs at a stranger's word.
+_DEMUXERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,live_flv,ogg,mpegts,mpeg,mpegvideo,asf,asf_o,rm,h264,hevc,av1,"
+    "obu,ivf,m4v,mjpeg,gif,nut,mxf,dv,wtv,wav,mp3,aac,flac"
+)
+
+
+def open_container(path: str) -> InputContainer:
+    """Opens a local path or any Beam file system's URL for reading; close it, or use it in a `with`.
+
+    Raises:
+      ClipError: `not_found` where there is no such file, `unsupported` for a format that is not a media container,
+        `unreadable` for anything that libavformat can't open.
+    """
+    try:
+        return av.open(
+            _seekable(path) if "://" in path else path,
+            metadata_errors="ignore",  # tags in other encodings than UTF-8 are common and never needed
+            options={"format_whitelist": _DEMUXERS},
+        )
+    except FileNotFoundError as error:
+        raise ClipError("not_found", "the file has gone since the store was listed") from error
+    except av.error.FFmpegError as error:
+        raise ClipError("unreadable", f"libavformat can't open it: {error.strerror}") from error
+
+
+def _seekable(url: str) -> object:
+    from apache_beam.io.filesystem import CompressionTypes  # a local job's workers never pay for importing Beam
+    from apache_beam.io.filesystems import FileSystems
+
+    return FileSystems.open(url, compression_type=CompressionTypes.UNCOMPRESSED)

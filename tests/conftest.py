@@ -1,0 +1,20 @@
+"""What tests share: where the real videos and annotation files are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """The folder of real videos and annotation files; tests that need it are skipped where it is not given."""
+    folder = os.environ.get("KINETICS_TEST_DATA")
+    if not folder:
+        pytest.skip("needs real videos and annotation files: set KINETICS_TEST_DATA to their folder")
+    path = Path(folder)
+    if not (path / "videos").is_dir():
+        pytest.skip(f"KINETICS_TEST_DATA={folder} has no folder videos/")
+    return path
