@@ -1,39 +1,46 @@
-"""How clips are encoded: the values of a configuration that decide a record's bytes, and the presets that fill them."""
+"""How clips are encoded: the values of a configuration that decide a record's bytes.
+
+`beam_pipeline.config` checks these types and bounds; here they are plain values, so that a decoding process needs
+nothing to hold them.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Annotated, Literal
+
+from annotated_types import Interval
 
 
 @dataclass(frozen=True, slots=True)
 class Encode:
-    """Frames: `fps` a second, shorter side `shorter_side` pixels, JPEG 4:2:0 at `jpeg_quality` (1–100)."""
+    """Frames: `fps` a second, shorter side `shorter_side` pixels, JPEG 4:2:0 at `jpeg_quality`."""
 
-    fps: Fraction = Fraction(25)
-    shorter_side: int = 256
-    resize: str = "area"  # area | bilinear | bicubic
-    jpeg_quality: int = 95
-    min_duration_s: float = 1.0  # footage shorter than this is `too_short`
-    max_duration_s: float = 60.0  # a longer clip is `too_large`
+    fps: Annotated[Fraction, Interval(gt=0, le=240)] = Fraction(25)
+    shorter_side: Annotated[int, Interval(ge=16, le=2160)] = 256
+    resize: Literal["area", "bilinear", "bicubic"] = "area"
+    jpeg_quality: Annotated[int, Interval(ge=1, le=100)] = 95
+    min_duration_s: Annotated[float, Interval(ge=0, le=3600)] = 1.0  # shorter footage is `too_short`
+    max_duration_s: Annotated[float, Interval(gt=0, le=3600)] = 60.0  # a longer clip is `too_large`
     apply_sar: bool = False  # False keeps the stored pixels, as every published Kinetics pipeline does
 
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Optical flow: stored as R = x, G = y, levels round((clip(v, ±bound_px) + bound_px) / (2·bound_px)·255)."""
+    """Optical flow, stored as R = x, G = y with level = round((clip(v, ±bound_px) + bound_px)/(2·bound_px)·255)."""
 
-    method: str = "tvl1"  # tvl1 | dis | farneback
-    bound_px: float = 20.0
-    storage: str = "jpeg444"
-    quality: int = 95
+    method: Literal["tvl1", "dis", "farneback"] = "tvl1"
+    bound_px: Annotated[float, Interval(gt=0, le=255)] = 20.0
+    storage: Literal["jpeg444"] = "jpeg444"
+    quality: Annotated[int, Interval(ge=1, le=100)] = 95
 
 
 @dataclass(frozen=True, slots=True)
 class Audio:
     """Sound: mono float32 samples in [-1, 1] at `sample_rate` hertz."""
 
-    sample_rate: int = 48_000
+    sample_rate: Annotated[int, Interval(ge=1000, le=192_000)] = 48_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,4 +54,4 @@ class MediaSettings:
     encode: Encode = Encode()
     flow: Flow | None = None
     audio: Audio | None = None
-    trimmed: str = "true"  # true | false | whole
+    trimmed: Literal["true", "false", "whole"] = "true"

@@ -1,0 +1,273 @@
+"""The configuration: YAML, typed, and checked whole before anything starts."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import difflib
+import typing
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from annotated_types import Interval, MinLen
+from pydantic import TypeAdapter, ValidationError
+
+from beam_pipeline.media.settings import Audio, Encode, Flow, MediaSettings
+from tf_data import contract
+
+Name = Annotated[str, MinLen(1)]
+
+
+class ConfigError(Exception):
+    """A configuration that can't be used: one line for each thing that is wrong, with the key and what is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The annotation files of one split and the number of shards, which is decided once and kept."""
+
+    annotations: Annotated[tuple[Name, ...], MinLen(1)]
+    shards: Annotated[int, Interval(ge=1, le=100_000)] = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the clips' files are, and whether they hold just the clip (`true`), the video (`false`), or are `whole`."""
+
+    store: Name
+    kind: Literal["local"] = "local"
+    trimmed: Literal[True, False, "whole"] = True
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one clip may use of its child process: CPU seconds a second of footage, seconds in all, memory."""
+
+    cpu_s_per_s: Annotated[float, Interval(gt=0)] | Literal["auto"] = "auto"
+    wall_s: Annotated[float, Interval(gt=0)] | Literal["auto"] = "auto"
+    memory_mib: Annotated[int, Interval(ge=256)] = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One data set: its annotations, its source, how its clips are encoded, and where it goes."""
+
+    name: Name
+    splits: dict[str, Split]
+    source: Source
+    config: Name | None = None
+    version: Name = "1.0.0"
+    data_dir: Name = "~/kinetics_tfrecords"
+    labels: Name | None = None
+    classes: tuple[Name, ...] | Name | None = None
+    relabel: bool = False
+    preset: Literal["i3d"] = "i3d"
+    encode: Encode = field(default_factory=Encode)
+    flow: Flow | None = None
+    audio: Audio | None = None
+    limits: Limits = field(default_factory=Limits)
+    workers: Annotated[int, Interval(ge=1, le=1024)] | Literal["auto"] = "auto"
+
+    @property
+    def version_dir(self) -> str:
+        """`<data_dir>/<name>[/<config>]/<version>`, where everything of this data set is."""
+        return "/".join(part for part in (self.data_dir.rstrip("/"), self.name, self.config, self.version) if part)
+
+    @property
+    def media(self) -> MediaSettings:
+        """The part that decides a record's pixels and samples."""
+        trimmed = self.source.trimmed
+        return MediaSettings(
+            self.encode, self.flow, self.audio, trimmed if trimmed == "whole" else "true" if trimmed else "false"
+        )
+
+
+def load_config(path: str | Path | None, settings: typing.Sequence[str] = (), data_dir: str | None = None) -> Config:
+    """Reads a YAML file, applies `--set KEY=VALUE` settings (they win) and checks the whole.
+
+    Args:
+      path: a local YAML file, or None for a configuration made of `settings` alone.
+      settings: `dotted.path=value`, the value in YAML.
+      data_dir: overrides the file's `data_dir`.
+
+    Raises:
+      ConfigError: names every key that is wrong, its value and what is allowed.
+    """
+    source = str(path) if path else "--set"
+    values = _read_yaml(Path(path)) if path else {}
+    for setting in settings:
+        _apply(values, setting)
+    if data_dir is not None:
+        values["data_dir"] = data_dir
+    _prepare(values)
+    try:
+        config = TypeAdapter(Config).validate_python(values, extra="forbid")
+    except ValidationError as error:
+        lines = [f"{source}: {line}" for line in dict.fromkeys(_explain(e) for e in error.errors())]
+        raise ConfigError("\n".join(lines)) from None
+    _check(config, source)
+    return config
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: there is no such configuration file") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: can't be read as YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: must be a mapping of keys to values, got {type(values).__name__}")
+    return values
+
+
+def _apply(values: dict[str, Any], setting: str) -> None:
+    key, equals, text = setting.partition("=")
+    if not equals or not all(key.split(".")):
+        raise ConfigError(f"--set {setting}: must be KEY=VALUE with a dotted key, as in --set encode.fps=12.5")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {setting}: the value is not YAML: {' '.join(str(error).split())}") from None
+    *parents, last = key.split(".")
+    for parent in parents:
+        inner = values.get(parent)
+        if inner is None:
+            inner = values[parent] = {}
+        elif not isinstance(inner, dict):
+            raise ConfigError(f"--set {setting}: {parent} is {inner!r}, which has no keys of its own")
+        values = inner
+    values[last] = value
+
+
+def _prepare(values: dict[str, Any]) -> None:
+    """Brings YAML's spellings to the types': rational rates, a lone path for a list of one, `~` in local paths."""
+    encode = values.get("encode")
+    if isinstance(encode, dict) and isinstance(encode.get("fps"), int | float | str):
+        with contextlib.suppress(ValueError, ZeroDivisionError):  # the type check names it
+            encode["fps"] = Fraction(str(encode["fps"]))
+    splits = values.get("splits")
+    if isinstance(splits, dict):
+        values["splits"] = {_one_name(str(name), splits): split for name, split in splits.items()}
+        for split in values["splits"].values():
+            if isinstance(split, dict) and isinstance(split.get("annotations"), str):
+                split["annotations"] = [split["annotations"]]
+            if isinstance(split, dict) and isinstance(split.get("annotations"), list):
+                split["annotations"] = [_expand(path) for path in split["annotations"]]
+    source = values.get("source")
+    if isinstance(source, dict):
+        source["store"] = _expand(source.get("store"))
+    for key in ("data_dir", "labels", "classes"):
+        if key in values:
+            values[key] = _expand(values[key])
+    values.setdefault("data_dir", _expand("~/kinetics_tfrecords"))
+    for key in ("encode", "limits"):
+        if values.get(key) is None:
+            values.pop(key, None)
+    if isinstance(values.get("version"), int | float):
+        values["version"] = str(values["version"])
+
+
+def _one_name(split: str, splits: dict[str, Any]) -> str:
+    name = contract.canonical_split(split)
+    if name != split and name in splits:
+        raise ConfigError(f"splits.{split} is another name for splits.{name}: keep one of them")
+    return name
+
+
+def _expand(path: Any) -> Any:
+    return str(Path(path).expanduser()) if isinstance(path, str) and path.startswith("~") else path
+
+
+def _check(config: Config, source: str) -> None:
+    """What types can't say: names that become paths and file names."""
+    problems = []
+    for key, value in (("name", config.name), ("config", config.config), ("version", config.version)):
+        if value is not None and not _is_plain(value):
+            problems.append(f"{key} becomes a folder's name: letters, digits and any of ._- only, got {value!r}")
+    if not config.splits:
+        problems.append("splits must name at least one split, as in splits: {train: {annotations: [train.csv]}}")
+    for split in config.splits:
+        if not (split.isascii() and split.replace("_", "a").isalnum()):
+            problems.append(f"splits.{split}: a split's name has letters, digits and _ only")
+    if config.encode.min_duration_s > config.encode.max_duration_s:
+        problems.append(
+            f"encode.min_duration_s must not be above encode.max_duration_s, got {config.encode.min_duration_s} and "
+            f"{config.encode.max_duration_s}"
+        )
+    if config.relabel and config.classes is None:
+        problems.append("relabel numbers the classes that `classes` keeps: give classes, or leave relabel out")
+    if problems:
+        raise ConfigError("\n".join(f"{source}: {problem}" for problem in problems))
+
+
+def _is_plain(name: str) -> bool:
+    return name[0] not in ".-" and all(c.isascii() and (c.isalnum() or c in "._-") for c in name)
+
+
+def _explain(error: Any) -> str:
+    """One line of ours for one error of pydantic's: key, what it must be, what it is."""
+    location = [str(part) for part in error["loc"]]
+    owner, allowed = _expected(location)
+    keys = [part for part in location if not _is_union_member(part)]
+    key = ".".join(keys)
+    if error["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
+        return f"{key} is missing; it is {allowed}"
+    if error["type"] == "unexpected_keyword_argument":
+        names = [f.name for f in dataclasses.fields(owner)] if dataclasses.is_dataclass(owner) else []
+        near = difflib.get_close_matches(keys[-1], names, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(names)}"
+        return f"{key} is no key of the configuration; {hint}"
+    got = error["input"]
+    return f"{key} must be {allowed}, got {float(got) if isinstance(got, Fraction) else got!r}"
+
+
+def _is_union_member(part: str) -> bool:
+    return "[" in part or part in ("float", "int", "str", "constrained-str", "constrained-int", "constrained-float")
+
+
+def _expected(location: typing.Sequence[str]) -> tuple[Any, str]:
+    """Follows a path of keys through the dataclasses; returns the owner of its last key and what that may be."""
+    owner: Any = None
+    current: Any = Config
+    for part in location:
+        kind = next((t for t in (current, *typing.get_args(current)) if dataclasses.is_dataclass(t)), current)
+        if dataclasses.is_dataclass(kind):
+            owner = kind
+            current = typing.get_type_hints(kind, include_extras=True).get(part, current)
+        elif typing.get_origin(kind) is dict:
+            current = typing.get_args(kind)[1]
+    return owner, _describe(current)
+
+
+def _describe(annotation: Any) -> str:
+    if typing.get_origin(annotation) is Annotated:
+        inner, *constraints = typing.get_args(annotation)
+        text = _describe(inner)
+        for constraint in constraints:
+            if isinstance(constraint, Interval):
+                text = f"{text} {_describe_interval(constraint)}"
+        return text
+    if typing.get_origin(annotation) is Literal:
+        return " or ".join(str(v).lower() if isinstance(v, bool) else str(v) for v in typing.get_args(annotation))
+    if dataclasses.is_dataclass(annotation):
+        return f"a mapping with the keys {', '.join(f.name for f in dataclasses.fields(annotation))}"
+    if typing.get_origin(annotation) is tuple:
+        return "a list"
+    if typing.get_origin(annotation) is dict:
+        return "a mapping of split names to {annotations, shards}"
+    if arguments := typing.get_args(annotation):
+        return " or ".join(_describe(a) for a in arguments)
+    names = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", type(None): "null"}
+    return "a number or a fraction such as 30000/1001" if annotation is Fraction else names.get(annotation, "a value")
+
+
+def _describe_interval(interval: Interval) -> str:
+    low = (
+        f"above {interval.gt}" if interval.gt is not None else f"from {interval.ge}" if interval.ge is not None else ""
+    )
+    high = f"to {interval.le}" if interval.le is not None else f"below {interval.lt}" if interval.lt is not None else ""
+    return f"{low} {high}".strip()

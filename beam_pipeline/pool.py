@@ -1,0 +1,175 @@
+"""Decoding processes: all cores, and a fence around whatever a stranger's file does to the decoder.
+
+A Pebble pool of spawned children. Each task has a budget of CPU seconds (the kernel ends the child that overruns it),
+a wide wall-clock limit behind that, and a memory limit. A child that hangs, crashes or eats memory costs the one clip
+that it was at; the pool starts another. Children die with their parent.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import resource
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError, Future, TimeoutError
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pebble import ProcessExpired, ProcessPool
+
+from beam_pipeline.clips import ClipError
+
+Key = TypeVar("Key")
+_PR_SET_PDEATHSIG = 1
+_TASKS_IN_FLIGHT_PER_WORKER = 3  # enough to keep children busy while the parent writes; waiting results are memory
+
+stopping = threading.Event()
+"""Set when the run is to end early: what is in flight is dropped, what remains is `not_attempted`."""
+
+
+class PoolError(Exception):
+    """The pool itself can't work, whatever the clip: the run must stop."""
+
+
+class DecodePool:
+    """Runs functions of one argument in child processes, each within its own limits.
+
+    Args:
+      workers: how many children.
+      memory_mib: address space that a task may add to what a child has when it is ready.
+      preload: name of the module that tasks need; imported by each child before it counts its memory.
+    """
+
+    def __init__(self, workers: int, memory_mib: int, preload: str):
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # inherited by the children: one thread a process
+        self._in_flight = workers * _TASKS_IN_FLIGHT_PER_WORKER
+        self._closed = threading.Event()
+        self._pool = ProcessPool(
+            max_workers=workers,
+            initializer=_prepare_child,
+            initargs=(os.getpid(), memory_mib, preload),
+            context=multiprocessing.get_context("spawn"),
+        )
+        ready: Future = Future()
+        threading.Thread(target=self._own_children, args=(ready,), name="decode-pool", daemon=True).start()
+        ready.result()
+
+    def _own_children(self, ready: Future) -> None:
+        """Starts the children in a thread that lives as long as the pool.
+
+        The kernel's parent-death signal is sent when the *thread* that forked a child ends; a thread of Beam's that is
+        retired after a quiet minute would take the children with it.
+        """
+        try:
+            self._pool.schedule(os.getpid).result()
+            ready.set_result(None)
+        except BaseException as error:
+            ready.set_exception(PoolError(f"decoding processes can't start: {error}"))
+        self._closed.wait()
+
+    def map(
+        self,
+        function: Callable[[Any], Any],
+        tasks: Iterable[tuple[Key, Any, float, float] | tuple[Key, None, None, None]],
+    ) -> Iterator[tuple[Key, Any]]:
+        """Yields (key, result) in the order of `tasks`, a bounded number of which are under way at a time.
+
+        Args:
+          function: a picklable function of the task; a `ClipError` it raises is its result.
+          tasks: (key, argument, CPU seconds, wall-clock seconds); an argument of None passes through at once as None.
+
+        Yields:
+          The key with what the function returned, or a `ClipError` that says why there is no result: `timeout`,
+          `crashed`, `out_of_memory`, or `not_attempted` once `stopping` is set.
+
+        Raises:
+          PoolError: children can't be started or reached any more.
+        """
+        waiting: deque[tuple[Key, Future | None, float | None]] = deque()
+        pending = 0
+        try:
+            for key, argument, cpu_s, wall_s in tasks:
+                future = None
+                if argument is not None and cpu_s is not None:
+                    future = self._schedule(function, argument, cpu_s, wall_s)
+                    pending += 1
+                waiting.append((key, future, cpu_s))
+                while waiting and (waiting[0][1] is None or pending >= self._in_flight):
+                    key, future, cpu_s = waiting.popleft()
+                    pending -= future is not None
+                    yield key, None if future is None else _result(future, cpu_s)
+            while waiting:
+                key, future, cpu_s = waiting.popleft()
+                yield key, None if future is None else _result(future, cpu_s)
+        finally:
+            for _, future, _ in waiting:
+                if future is not None:
+                    future.cancel()
+
+    def _schedule(self, function: Callable, argument: Any, cpu_s: float, wall_s: float | None) -> Future:
+        try:
+            return self._pool.schedule(_within_budget, args=(function, argument, cpu_s), timeout=wall_s)
+        except RuntimeError as error:
+            raise PoolError(f"decoding processes are gone: {error}") from error
+
+    def close(self) -> None:
+        """Ends the children, whatever they are at."""
+        self._pool.stop()
+        self._pool.join()
+        self._closed.set()
+
+
+def _result(future: Future, cpu_s: float | None) -> Any:
+    while True:
+        if stopping.is_set() and not future.done():
+            future.cancel()
+            return ClipError("not_attempted", "the run was stopped before this clip was done")
+        try:
+            return future.result(timeout=0.5)
+        except TimeoutError as error:
+            if not future.done():
+                continue  # only our own half second is over
+            return ClipError("timeout", f"took more wall-clock time than its limit ({error.args[-1]:.0f} s)")
+        except ClipError as error:
+            return error
+        except ProcessExpired as error:
+            return _why_expired(error.exitcode, cpu_s)
+        except MemoryError:
+            return ClipError("out_of_memory", "needs more memory than limits.memory_mib allows")
+        except (BrokenProcessPool, CancelledError) as error:
+            raise PoolError(f"decoding processes are gone: {error}") from error
+        except Exception as error:  # whatever a library raises at one file is that file's fate
+            return ClipError("crashed", f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
+
+
+def _why_expired(exitcode: int, cpu_s: float | None) -> ClipError:
+    number = -exitcode if exitcode < 0 else 0
+    if number == signal.SIGXCPU:
+        return ClipError("timeout", f"used more CPU time than its budget ({cpu_s:.0f} s)")
+    if number == signal.SIGKILL:
+        return ClipError("out_of_memory", "its process was killed by the kernel, which does so when memory runs out")
+    name = signal.Signals(number).name if number in signal.valid_signals() else f"exit status {exitcode}"
+    return ClipError("crashed", f"the decoding process died ({name})")
+
+
+def _prepare_child(parent: int, memory_mib: int, preload: str) -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before the line above
+        os._exit(1)
+    __import__(preload)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + memory_mib * 2**20
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def _within_budget(function: Callable, argument: Any, cpu_s: float) -> Any:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    soft = int(used.ru_utime + used.ru_stime + cpu_s) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))  # SIGXCPU ends the child
+    return function(argument)

@@ -1,0 +1,98 @@
+"""TFRecord framing without TensorFlow, on any Beam file system.
+
+A record is its length (uint64, little endian), the masked CRC-32C of those eight bytes, the payload, and the masked
+CRC-32C of the payload (tensorflow/core/lib/io/record_writer.h).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import google_crc32c
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+_HEADER = struct.Struct("<QI")
+_FOOTER = struct.Struct("<I")
+FRAMING_BYTES = _HEADER.size + _FOOTER.size
+
+
+class CorruptRecordError(Exception):
+    """Bytes that are not the record that they should be; the message names the file and the offset."""
+
+
+def _masked_crc(data: bytes) -> int:
+    crc = google_crc32c.value(data)
+    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def frame(record: bytes) -> tuple[bytes, bytes, bytes]:
+    """Returns the header, the payload and the footer of one record: three parts, so that nothing is copied."""
+    length = len(record)
+    header = struct.pack("<Q", length)
+    return _HEADER.pack(length, _masked_crc(header)), record, _FOOTER.pack(_masked_crc(record))
+
+
+def open_for_reading(path: str) -> BinaryIO:
+    """Opens a shard on any Beam file system, as it is: no suffix makes Beam decompress it."""
+    return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+
+
+def read_record_at(file: BinaryIO, offset: int, length: int, name: str) -> bytes:
+    """Reads the record of `length` payload bytes whose framing begins at `offset`.
+
+    Raises:
+      CorruptRecordError: the bytes there are not a record of that length, or a checksum differs.
+    """
+    file.seek(offset)
+    data = file.read(length + FRAMING_BYTES)
+    record = data[_HEADER.size : -_FOOTER.size]
+    if len(data) != length + FRAMING_BYTES or b"".join(frame(record)) != data:
+        raise CorruptRecordError(f"{name}: no intact record of {length} bytes at offset {offset}")
+    return record
+
+
+def read_records(path: str) -> Iterator[bytes]:
+    """Yields the records of one shard in order, their checksums verified.
+
+    Raises:
+      CorruptRecordError: a checksum differs or the file ends in the middle of a record.
+    """
+    with open_for_reading(path) as file:
+        offset = 0
+        while header := file.read(_HEADER.size):
+            if len(header) < _HEADER.size:
+                raise CorruptRecordError(f"{path}: the file ends inside the header of the record at offset {offset}")
+            length, crc = _HEADER.unpack(header)
+            if crc != _masked_crc(header[:8]):
+                raise CorruptRecordError(f"{path}: the length of the record at offset {offset} fails its checksum")
+            record = file.read(length)
+            footer = file.read(_FOOTER.size)
+            if len(record) < length or len(footer) < _FOOTER.size:
+                raise CorruptRecordError(f"{path}: the file ends inside the record at offset {offset}")
+            if _FOOTER.unpack(footer)[0] != _masked_crc(record):
+                raise CorruptRecordError(f"{path}: the record at offset {offset} fails its checksum")
+            yield record
+            offset += length + FRAMING_BYTES
+
+
+class ShardWriter:
+    """Writes records one after another to an open file and knows where the next one begins."""
+
+    def __init__(self, file: BinaryIO):
+        self._file = file
+        self.offset = 0
+
+    def write(self, record: bytes) -> int:
+        """Appends a record; returns the offset at which its framing begins."""
+        offset = self.offset
+        for part in frame(record):
+            self._file.write(part)
+        self.offset += len(record) + FRAMING_BYTES
+        return offset
+
+    def flush(self) -> None:
+        """Hands all that was written to the file system, as far as the file system does that before closing."""
+        self._file.flush()
