@@ -15,8 +15,9 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError, Future, TimeoutError
+from concurrent.futures import CancelledError, Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,6 +35,16 @@ stopping = threading.Event()
 
 class PoolError(Exception):
     """The pool itself can't work, whatever the clip: the run must stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What to run, and what it may use: CPU seconds, and wall-clock seconds behind them."""
+
+    function: Callable[[Any], Any]
+    argument: Any
+    cpu_s: float
+    wall_s: float
 
 
 class DecodePool:
@@ -72,48 +83,39 @@ class DecodePool:
             ready.set_exception(PoolError(f"decoding processes can't start: {error}"))
         self._closed.wait()
 
-    def map(
-        self,
-        function: Callable[[Any], Any],
-        tasks: Iterable[tuple[Key, Any, float, float] | tuple[Key, None, None, None]],
-    ) -> Iterator[tuple[Key, Any]]:
+    def map(self, tasks: Iterable[tuple[Key, Task | None]]) -> Iterator[tuple[Key, Any]]:
         """Yields (key, result) in the order of `tasks`, a bounded number of which are under way at a time.
 
         Args:
-          function: a picklable function of the task; a `ClipError` it raises is its result.
-          tasks: (key, argument, CPU seconds, wall-clock seconds); an argument of None passes through at once as None.
+          tasks: pairs of a key and a task, whose function is picklable; a task of None passes through as None.
 
         Yields:
-          The key with what the function returned, or a `ClipError` that says why there is no result: `timeout`,
-          `crashed`, `out_of_memory`, or `not_attempted` once `stopping` is set.
+          The key with what the function returned, or a `ClipError` that says why there is no result: the function's
+          own, or `timeout`, `crashed`, `out_of_memory`, and `not_attempted` once `stopping` is set.
 
         Raises:
           PoolError: children can't be started or reached any more.
         """
-        waiting: deque[tuple[Key, Future | None, float | None]] = deque()
+        waiting: deque[tuple[Key, Task | None, Future | None]] = deque()
         pending = 0
         try:
-            for key, argument, cpu_s, wall_s in tasks:
-                future = None
-                if argument is not None and cpu_s is not None:
-                    future = self._schedule(function, argument, cpu_s, wall_s)
-                    pending += 1
-                waiting.append((key, future, cpu_s))
-                while waiting and (waiting[0][1] is None or pending >= self._in_flight):
-                    key, future, cpu_s = waiting.popleft()
-                    pending -= future is not None
-                    yield key, None if future is None else _result(future, cpu_s)
+            for key, task in tasks:
+                future = self._schedule(task) if task is not None else None
+                pending += future is not None
+                waiting.append((key, task, future))
+                while waiting and (waiting[0][2] is None or pending >= self._in_flight):
+                    pending -= waiting[0][2] is not None
+                    yield _finish(*waiting.popleft())
             while waiting:
-                key, future, cpu_s = waiting.popleft()
-                yield key, None if future is None else _result(future, cpu_s)
+                yield _finish(*waiting.popleft())
         finally:
-            for _, future, _ in waiting:
+            for _, _, future in waiting:
                 if future is not None:
                     future.cancel()
 
-    def _schedule(self, function: Callable, argument: Any, cpu_s: float, wall_s: float | None) -> Future:
+    def _schedule(self, task: Task) -> Future:
         try:
-            return self._pool.schedule(_within_budget, args=(function, argument, cpu_s), timeout=wall_s)
+            return self._pool.schedule(_within_budget, args=(task,), timeout=task.wall_s)
         except RuntimeError as error:
             raise PoolError(f"decoding processes are gone: {error}") from error
 
@@ -124,30 +126,33 @@ class DecodePool:
         self._closed.set()
 
 
-def _result(future: Future, cpu_s: float | None) -> Any:
-    while True:
-        if stopping.is_set() and not future.done():
+def _finish(key: Key, task: Task | None, future: Future | None) -> tuple[Key, Any]:
+    return key, None if task is None or future is None else _result(task, future)
+
+
+def _result(task: Task, future: Future) -> Any:
+    while not future.done():
+        if stopping.is_set():
             future.cancel()
             return ClipError("not_attempted", "the run was stopped before this clip was done")
-        try:
-            return future.result(timeout=0.5)
-        except TimeoutError as error:
-            if not future.done():
-                continue  # only our own half second is over
-            return ClipError("timeout", f"took more wall-clock time than its limit ({error.args[-1]:.0f} s)")
-        except ClipError as error:
-            return error
-        except ProcessExpired as error:
-            return _why_expired(error.exitcode, cpu_s)
-        except MemoryError:
-            return ClipError("out_of_memory", "needs more memory than limits.memory_mib allows")
-        except (BrokenProcessPool, CancelledError) as error:
-            raise PoolError(f"decoding processes are gone: {error}") from error
-        except Exception as error:  # whatever a library raises at one file is that file's fate
-            return ClipError("crashed", f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
+        wait([future], timeout=0.5)
+    try:
+        return future.result()
+    except ClipError as error:
+        return error
+    except TimeoutError:
+        return ClipError("timeout", f"took more wall-clock time than its limit ({task.wall_s:.0f} s)")
+    except ProcessExpired as error:
+        return _why_expired(error.exitcode, task.cpu_s)
+    except MemoryError:
+        return ClipError("out_of_memory", "needs more memory than limits.memory_mib allows")
+    except (BrokenProcessPool, CancelledError) as error:
+        raise PoolError(f"decoding processes are gone: {error}") from error
+    except Exception as error:  # whatever a library raises at one file is that file's fate
+        return ClipError("crashed", f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
 
 
-def _why_expired(exitcode: int, cpu_s: float | None) -> ClipError:
+def _why_expired(exitcode: int, cpu_s: float) -> ClipError:
     number = -exitcode if exitcode < 0 else 0
     if number == signal.SIGXCPU:
         return ClipError("timeout", f"used more CPU time than its budget ({cpu_s:.0f} s)")
@@ -168,8 +173,8 @@ def _prepare_child(parent: int, memory_mib: int, preload: str) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
-def _within_budget(function: Callable, argument: Any, cpu_s: float) -> Any:
+def _within_budget(task: Task) -> Any:
     used = resource.getrusage(resource.RUSAGE_SELF)
-    soft = int(used.ru_utime + used.ru_stime + cpu_s) + 1
+    soft = int(used.ru_utime + used.ru_stime + task.cpu_s) + 1
     resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))  # SIGXCPU ends the child
-    return function(argument)
+    return task.function(task.argument)

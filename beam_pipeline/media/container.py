@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import BinaryIO
+
 import av
 from av.container import InputContainer
 
@@ -24,7 +27,7 @@ def open_container(path: str) -> InputContainer:
     """
     try:
         return av.open(
-            _seekable(path) if "://" in path else path,
+            open_file(path) if "://" in path else path,
             metadata_errors="ignore",  # tags in other encodings than UTF-8 are common and never needed
             options={"format_whitelist": _DEMUXERS},
         )
@@ -34,8 +37,11 @@ def open_container(path: str) -> InputContainer:
         raise ClipError("unreadable", f"libavformat can't open it: {error.strerror}") from error
 
 
-def _seekable(url: str) -> object:
-    from apache_beam.io.filesystem import CompressionTypes  # a local job's workers never pay for importing Beam
+def open_file(path: str) -> BinaryIO:
+    """Opens a local path or any Beam file system's URL for reading bytes, with seeking."""
+    if "://" not in path:
+        return Path(path).open("rb")
+    from apache_beam.io.filesystem import CompressionTypes  # a local job's decoders never pay for importing Beam
     from apache_beam.io.filesystems import FileSystems
 
-    return FileSystems.open(url, compression_type=CompressionTypes.UNCOMPRESSED)
+    return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)

@@ -1,0 +1,208 @@
+"""One clip to one record: what a decoding process does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import google_crc32c
+
+from beam_pipeline.clips import Clip, ClipError
+from beam_pipeline.media.audio import AudioTrack, read_audio
+from beam_pipeline.media.container import open_container, open_file
+from beam_pipeline.media.flow import FlowFrames, encode_flow
+from beam_pipeline.media.phash import perceptual_hash
+from beam_pipeline.media.settings import MediaSettings
+from beam_pipeline.media.video import Frames, read_frames
+from beam_pipeline.records import sequence_example
+from tf_data import contract
+
+RECORD_REVISION = 1
+"""Part of a run's fingerprint: raise it whenever the bytes of a record change (tests/beam_pipeline/test_golden.py)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClipTask:
+    """A clip and the file that holds it."""
+
+    clip: Clip
+    label_index: int
+    split: str
+    dataset_name: str
+    path: str  # where the file is
+    uri: str  # its path within the store, which is what the record keeps: stores move
+    size: int  # bytes, as listed
+    known_crc32c: int | None  # of the file that the record we have was made from
+    settings: MediaSettings
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedClip:
+    """A record and what the ledger says of it; `record` is None where the file is the one we have a record of."""
+
+    crc32c: int
+    record: bytes | None = None
+    num_frames: int = 0
+    duration_s: float = 0.0
+    width: int = 0
+    height: int = 0
+    short: bool = False
+    damaged: bool = False
+    rotated: bool = False
+    has_audio: bool = False
+
+
+class FileError(ClipError):
+    """A `ClipError` of a file whose checksum is known, so that a rerun can tell whether it is still the same file."""
+
+    def __init__(self, reason: str, detail: str, crc32c: int):
+        super().__init__(reason, detail)
+        self.args = (reason, detail, crc32c)
+        self.crc32c = crc32c
+
+
+def encode_clip(task: ClipTask) -> EncodedClip:
+    """Decodes and encodes one clip, unless its file is the one that `task.known_crc32c` speaks of.
+
+    Raises:
+      FileError: the file can't become a record; the reason is a class of `clips.REASONS`.
+      ClipError: `not_found` or `unreadable`, where not even its bytes can be read.
+    """
+    crc32c = _checksum(task.path)
+    if crc32c == task.known_crc32c:
+        return EncodedClip(crc32c)
+    try:
+        return _encode(task, crc32c)
+    except ClipError as error:
+        raise FileError(error.reason, error.detail, crc32c) from error
+    except (MemoryError, av.error.MemoryError) as error:
+        raise FileError("out_of_memory", "needs more memory than limits.memory_mib allows", crc32c) from error
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise FileError("out_of_memory", "needs more memory than limits.memory_mib allows", crc32c) from error
+        raise
+    except av.error.FFmpegError as error:
+        raise FileError("unreadable", f"libav: {error.strerror}", crc32c) from error
+
+
+def _checksum(path: str) -> int:
+    checksum = google_crc32c.Checksum()
+    try:
+        with open_file(path) as file:
+            while chunk := file.read(1 << 20):
+                checksum.update(chunk)
+    except FileNotFoundError as error:
+        raise ClipError("not_found", "the file has gone since the store was listed") from error
+    except OSError as error:
+        raise ClipError("unreadable", f"can't be read: {error.strerror or error}") from error
+    return int.from_bytes(checksum.digest(), "big")
+
+
+def _encode(task: ClipTask, crc32c: int) -> EncodedClip:
+    settings, clip = task.settings, task.clip
+    with open_container(task.path) as container:
+        frames = read_frames(
+            container,
+            clip.start_us,
+            clip.end_us,
+            settings.trimmed,
+            settings.encode,
+            keep_luma=settings.flow is not None,
+        )
+        has_audio = bool(container.streams.audio)
+    audio = flow = None
+    if settings.audio:
+        with open_container(task.path) as container:
+            audio = read_audio(container, frames.start_s, frames.duration_s, settings.audio)
+        has_audio = audio.has_audio
+    if settings.flow:
+        flow = encode_flow(frames.luma, settings.flow)
+    context = _context(task, crc32c, frames, has_audio)
+    interval_us = 1_000_000 / settings.encode.fps
+    timestamps = [round(k * interval_us) for k in range(len(frames.jpegs))]
+    lists: dict[str, Any] = {contract.IMAGE_ENCODED: frames.jpegs, contract.IMAGE_TIMESTAMP: timestamps}
+    if flow and settings.flow:
+        context |= _flow_context(flow, frames, settings)
+        lists |= {contract.FLOW_ENCODED: flow.encoded, contract.FLOW_TIMESTAMP: timestamps[:-1]}
+    if audio and settings.audio:
+        context |= _audio_context(audio, settings)
+        lists[contract.AUDIO_FLOATS] = [audio.samples]
+    return EncodedClip(
+        crc32c,
+        sequence_example(context, lists),
+        num_frames=len(frames.jpegs),
+        duration_s=float(frames.duration_s),
+        width=frames.width,
+        height=frames.height,
+        short=frames.short,
+        damaged=frames.damaged,
+        rotated=frames.rotation != 0,
+        has_audio=has_audio,
+    )
+
+
+def _context(task: ClipTask, crc32c: int, frames: Frames, has_audio: bool) -> dict[str, Any]:
+    quality, source = contract.QUALITY_PREFIX, contract.SOURCE_PREFIX
+    clip = task.clip
+    return {
+        contract.EXAMPLE_ID: clip.clip_id,
+        contract.DATASET_NAME: task.dataset_name,
+        contract.DATA_PATH: Path(task.uri).name,
+        contract.MEDIA_ID: clip.video_id,
+        contract.SPLIT: task.split,
+        contract.CLIP_START: clip.start_us,
+        contract.CLIP_END: clip.end_us,
+        contract.LABEL_INDEX: task.label_index,
+        contract.LABEL_STRING: clip.label,
+        contract.LABEL_TEXT: clip.label,
+        **_image_context(contract.IMAGE_PREFIX, frames, task.settings),
+        f"{contract.IMAGE_PREFIX}/colorspace": "RGB",
+        f"{source}/uri": task.uri,
+        f"{source}/bytes": task.size,
+        f"{source}/crc32c": crc32c,
+        f"{source}/codec": frames.codec,
+        f"{source}/width": frames.source_width,
+        f"{source}/height": frames.source_height,
+        f"{source}/rotation": frames.rotation,
+        f"{source}/duration_s": float(frames.duration_s),
+        f"{source}/interlaced": int(frames.interlaced),
+        f"{quality}/short": int(frames.short),
+        f"{quality}/damaged": int(frames.damaged),
+        f"{quality}/upscaled": int(frames.upscaled),
+        f"{quality}/has_audio": int(has_audio),
+        f"{quality}/repeated_frames": frames.repeated_frames,
+        f"{quality}/mean_luma": float(frames.mean_luma),
+        f"{quality}/phash": perceptual_hash(frames.middle_luma),
+    }
+
+
+def _image_context(prefix: str, frames: Frames, settings: MediaSettings) -> dict[str, Any]:
+    return {
+        f"{prefix}/format": "JPEG",
+        f"{prefix}/channels": 3,
+        f"{prefix}/height": frames.height,
+        f"{prefix}/width": frames.width,
+        f"{prefix}/frame_rate": float(settings.encode.fps),
+    }
+
+
+def _flow_context(flow: FlowFrames, frames: Frames, settings: MediaSettings) -> dict[str, Any]:
+    assert settings.flow
+    return {
+        **_image_context(contract.FLOW_PREFIX, frames, settings),
+        contract.FLOW_SATURATION: float(settings.flow.bound_px),
+        f"{contract.QUALITY_PREFIX}/clipped_flow": float(flow.clipped),
+        f"{contract.QUALITY_PREFIX}/mean_flow_px": float(flow.mean_px),
+    }
+
+
+def _audio_context(audio: AudioTrack, settings: MediaSettings) -> dict[str, Any]:
+    assert settings.audio
+    return {
+        contract.AUDIO_SAMPLE_RATE: float(settings.audio.sample_rate),
+        contract.AUDIO_NUM_CHANNELS: 1,
+        contract.AUDIO_NUM_SAMPLES: len(audio.samples),
+    }

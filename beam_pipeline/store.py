@@ -1,0 +1,134 @@
+"""The clip store: the clips' files on any Beam file system, listed once, at any depth, and matched by their names.
+
+A clip's file is `{id}_{start:06d}_{end:06d}` of any extension (CVDF's naming), or `{id}` where that is the id's only
+clip. So CVDF's extracted tree, a tree arranged by class and the crawlers' trees all are stores.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from apache_beam.io.filesystems import FileSystems
+
+from beam_pipeline.clips import Clip
+
+_CUT_RE = re.compile(r"(?P<video_id>.+)_\d{6,}(?:\.\d{3,6})?_\d{6,}(?:\.\d{3,6})?")
+# What downloaders and data-set tools leave beside a video under the same name.
+_SIDECARS = frozenset(
+    f".{suffix}"
+    for suffix in (
+        *("json", "txt", "csv", "tsv", "md", "yaml", "xml", "html", "log", "md5", "sha256", "npy", "npz", "pkl", "pt"),
+        *("jpg", "jpeg", "png", "webp", "vtt", "srt", "ass", "wav", "mp3", "m4a", "aac", "flac"),
+        *("part", "ytdl", "tmp", "temp", "lock", "zip", "tar", "gz", "tgz"),
+    )
+)
+
+
+class StoreError(Exception):
+    """A store that is not there or can't be listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file of the store: its path within it, and its size in bytes."""
+
+    uri: str
+    size: int
+
+    @property
+    def stem(self) -> str:
+        """The name that is matched: without folders and extension."""
+        return PurePosixPath(self.uri).stem
+
+    @property
+    def is_replacement(self) -> bool:
+        """Whether it lies under a `replacement*` folder: CVDF's corrected copies, which win over the rest."""
+        return any(part.startswith("replacement") for part in PurePosixPath(self.uri).parts[:-1])
+
+
+def list_store(store: str) -> Iterator[StoredFile]:
+    """Yields every file of a store that may be a clip: not empty, not `._*`, not a sidecar such as `.json`.
+
+    Raises:
+      StoreError: there is no such folder.
+    """
+    for uri, size in _walk_local(store) if "://" not in store else _walk_remote(store):
+        name = uri.rpartition("/")[2]
+        if size and not name.startswith(".") and PurePosixPath(name).suffix.lower() not in _SIDECARS:
+            yield StoredFile(uri, size)
+
+
+def _walk_local(store: str) -> Iterator[tuple[str, int]]:
+    if not os.path.isdir(store):  # noqa: PTH112 - os.scandir's strings all the way: a store has a million files
+        raise StoreError(f"source.store: there is no folder {store}")
+    seen = set()  # of folders: links may lead round in circles
+    folders = [""]
+    while folders:
+        folder = folders.pop()
+        status = os.stat(os.path.join(store, folder))  # noqa: PTH116, PTH118
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        with os.scandir(os.path.join(store, folder)) as entries:  # noqa: PTH118
+            for entry in sorted(entries, key=lambda entry: entry.name, reverse=True):  # one order, whatever the disk's
+                uri = f"{folder}/{entry.name}" if folder else entry.name
+                try:
+                    if entry.is_dir():
+                        folders.append(uri)
+                    elif entry.is_file():
+                        yield uri, entry.stat().st_size
+                except OSError:
+                    continue  # a dangling link, or gone since
+
+
+def _walk_remote(store: str) -> Iterator[tuple[str, int]]:
+    root = store.rstrip("/") + "/"
+    found = False
+    for result in FileSystems.match([f"{root}**"]):
+        for metadata in result.metadata_list:
+            found = True
+            yield metadata.path.removeprefix(root), metadata.size_in_bytes
+    if not found:
+        raise StoreError(f"source.store: there is nothing under {root}")
+
+
+def video_ids(file: StoredFile) -> Iterator[str]:
+    """Yields the video ids that a file's name may speak of: `{id}_{start}_{end}`, or the whole of it."""
+    yield file.stem
+    if match := _CUT_RE.fullmatch(file.stem):
+        yield match["video_id"]
+
+
+def match_clips(clips: Iterable[Clip], files: Iterable[StoredFile], trimmed: str) -> Mapping[str, StoredFile]:
+    """Finds each clip's file among those whose names speak of the same videos.
+
+    A replacement wins over the rest, a full name over a bare id, and among equals the first by path. Files that hold
+    whole videos (`trimmed: false`) are named by the id alone, and serve all of its clips.
+
+    Returns:
+      The file for each clip id that has one.
+    """
+    best: dict[str, StoredFile] = {}
+    for file in files:
+        other = best.get(file.stem)
+        if other is None or (not file.is_replacement, file.uri) < (not other.is_replacement, other.uri):
+            best[file.stem] = file
+    clips = list(clips)
+    per_video: dict[str, int] = {}
+    for clip in clips:
+        per_video[clip.video_id] = per_video.get(clip.video_id, 0) + 1
+    matched = {}
+    for clip in clips:
+        candidates = []
+        if trimmed != "false":
+            candidates.append(best.get(clip.clip_id))
+        if trimmed == "false" or per_video[clip.video_id] == 1:
+            candidates.append(best.get(clip.video_id))
+        present = [file for file in candidates if file is not None]
+        if present:
+            matched[clip.clip_id] = min(present, key=lambda file: not file.is_replacement)
+    return matched

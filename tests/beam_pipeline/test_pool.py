@@ -1,0 +1,138 @@
+"""A task's hang, crash, gluttony or error costs that task alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from beam_pipeline.clips import ClipError
+from beam_pipeline.pool import DecodePool, Task, stopping
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[DecodePool]:
+    pool = DecodePool(workers=2, memory_mib=256, preload="beam_pipeline.clips")
+    yield pool
+    pool.close()
+
+
+def spin(_: object) -> None:
+    while True:
+        pass
+
+
+def sleep(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+def segfault(_: object) -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def devour(_: object) -> int:
+    return len(bytearray(2**30))
+
+
+def give_up(_: object) -> None:
+    raise ClipError("too_short", "0.2 s of footage")
+
+
+def stumble(_: object) -> None:
+    raise ValueError("a library's own\nerror")
+
+
+def square(x: int) -> int:
+    return x * x
+
+
+def run(pool: DecodePool, function: object, argument: object = 0, cpu_s: float = 60, wall_s: float = 60) -> object:
+    """Runs one task among healthy ones, which must all come back in order."""
+    tasks = [(n, Task(square, n, 60, 60)) for n in range(4)]
+    tasks.insert(2, ("odd", Task(function, argument, cpu_s, wall_s)))  # type: ignore[arg-type]
+    results = list(pool.map(tasks))
+    assert [key for key, _ in results] == [0, 1, "odd", 2, 3]
+    assert [result for key, result in results if key != "odd"] == [0, 1, 4, 9]
+    return dict(results)["odd"]
+
+
+@pytest.mark.parametrize(
+    ("function", "argument", "cpu_s", "wall_s", "reason"),
+    [
+        (spin, 0, 1, 60, "timeout"),
+        (sleep, 60, 60, 1, "timeout"),
+        (segfault, 0, 60, 60, "crashed"),
+        (devour, 0, 60, 60, "out_of_memory"),
+        (give_up, 0, 60, 60, "too_short"),
+        (stumble, 0, 60, 60, "crashed"),
+    ],
+)
+def test_misfortune_costs_one_task(
+    pool: DecodePool, function: object, argument: object, cpu_s: float, wall_s: float, reason: str
+) -> None:
+    result = run(pool, function, argument, cpu_s, wall_s)
+    assert isinstance(result, ClipError)
+    assert result.reason == reason
+    assert "\n" not in result.detail
+
+
+def test_tasks_of_none_pass_in_their_place(pool: DecodePool) -> None:
+    tasks = [(n, Task(square, n, 60, 60) if n % 3 else None) for n in range(30)]
+    assert list(pool.map(tasks)) == [(n, n * n if n % 3 else None) for n in range(30)]
+
+
+def test_stopping_leaves_the_rest_unattempted(pool: DecodePool) -> None:
+    results = []
+    try:
+        for key, result in pool.map((n, Task(sleep, 0.2, 60, 60)) for n in range(50)):
+            results.append((key, result))
+            if key == 3:
+                stopping.set()
+    finally:
+        stopping.clear()
+    assert [key for key, _ in results] == list(range(50))
+    assert all(result is None for _, result in results[:4])
+    assert {result.reason for _, result in results if result is not None} == {"not_attempted"}
+
+
+def test_children_die_with_a_killed_parent(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(
+        textwrap.dedent(
+            """
+            from beam_pipeline.pool import DecodePool, Task
+            from tests.beam_pipeline.test_pool import spin
+            if __name__ == "__main__":
+                pool = DecodePool(workers=2, memory_mib=256, preload="beam_pipeline.clips")
+                print([w.pid for w in __import__("multiprocessing").active_children()], flush=True)
+                list(pool.map([(n, Task(spin, 0, 60, 60)) for n in range(2)]))
+            """
+        )
+    )
+    root = Path(__file__).parents[2]
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True, env=environment) as parent:
+        assert parent.stdout
+        children = [int(pid) for pid in parent.stdout.readline().strip("[]\n").split(",")]
+        time.sleep(1)
+        parent.kill()
+    deadline = time.monotonic() + 20
+    while any(_alive(pid) for pid in children) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert children
+    assert not any(_alive(pid) for pid in children)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"

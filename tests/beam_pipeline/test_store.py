@@ -1,0 +1,82 @@
+"""Which file of a store is whose clip."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from beam_pipeline.clips import Clip
+from beam_pipeline.store import StoredFile, StoreError, list_store, match_clips, video_ids
+
+CLIP = Clip("---QUuC4vJs", 84_000_000, 94_000_000, "testifying")
+OTHER = Clip("---QUuC4vJs", 10_000_000, 20_000_000, "testifying")
+
+
+def matched(clips: list[Clip], uris: list[str], trimmed: str = "true") -> list[str | None]:
+    found = match_clips(clips, [StoredFile(uri, 1) for uri in uris], trimmed)
+    return [found[clip.clip_id].uri if clip.clip_id in found else None for clip in clips]
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "---QUuC4vJs_000084_000094.mp4",
+        "k400/val/part_3/---QUuC4vJs_000084_000094.mkv",
+        "testifying/---QUuC4vJs_000084_000094.webm",
+        "---QUuC4vJs.mp4",
+    ],
+)
+def test_finds_cvdf_by_class_and_bare_names(uri: str) -> None:
+    assert matched([CLIP], [uri]) == [uri]
+
+
+def test_a_bare_name_is_not_taken_where_the_id_has_two_clips() -> None:
+    assert matched([CLIP, OTHER], ["---QUuC4vJs.mp4"]) == [None, None]
+    assert matched([CLIP, OTHER], ["---QUuC4vJs.mp4", "---QUuC4vJs_000010_000020.mp4"]) == [
+        None,
+        "---QUuC4vJs_000010_000020.mp4",
+    ]
+
+
+def test_a_whole_video_serves_all_its_clips_and_a_cut_file_none() -> None:
+    uris = ["---QUuC4vJs.mp4", "---QUuC4vJs_000084_000094.mp4"]
+    assert matched([CLIP, OTHER], uris, trimmed="false") == ["---QUuC4vJs.mp4"] * 2
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_replacement_wins_whatever_the_order(order: int) -> None:
+    name = "---QUuC4vJs_000084_000094.mp4"
+    uris = [f"train/{name}", f"replacement_for_corrupted_k400/{name}", f"a/{name}"]
+    assert matched([CLIP], uris[::order]) == [uris[1]]
+
+
+def test_fractional_seconds_match() -> None:
+    clip = Clip("my.video", 12_500_000, 22_000_000)
+    assert matched([clip], ["my.video_000012.500_000022.mp4"]) == ["my.video_000012.500_000022.mp4"]
+    assert "my.video" in video_ids(StoredFile("x/my.video_000012.500_000022.mp4", 1))
+
+
+def test_lists_at_any_depth_what_may_be_a_clip(tmp_path: Path) -> None:
+    for name, content in {
+        "a.mp4": b"1",
+        "deep/er/b.mkv": b"22",
+        "._a.mp4": b"1",
+        "empty.mp4": b"",
+        "a.json": b"{}",
+        "a.mp4.part": b"1",
+        "no_extension": b"1",
+    }.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    (tmp_path / "linked").symlink_to(tmp_path / "deep")
+    (tmp_path / "deep" / "round").symlink_to(tmp_path)
+    (tmp_path / "dangling.mp4").symlink_to(tmp_path / "nowhere")
+    files = sorted((Path(file.uri).name, file.size) for file in list_store(str(tmp_path)))
+    assert files == [("a.mp4", 1), ("b.mkv", 2), ("no_extension", 1)]
+
+
+def test_a_missing_store_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="nowhere"):
+        list(list_store(str(tmp_path / "nowhere")))
