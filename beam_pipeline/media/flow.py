@@ -60,7 +60,7 @@ def encode_flow(luma: Sequence[np.ndarray], flow: Flow) -> FlowFrames:
         for previous, following in pairwise(luma):
             vectors = _estimate(estimate, previous, following, flow.method)
             encoded.append(_encode(vectors, flow.bound_px, flow.quality))
-            num_clipped += np.count_nonzero(np.abs(vectors) > flow.bound_px)
+            num_clipped += int(np.count_nonzero(np.abs(vectors) > flow.bound_px))
             num_components += vectors.size
             squares = vectors * vectors
             sum_px += float(np.sqrt(squares[..., 0] + squares[..., 1]).sum(dtype=np.float64))
@@ -105,13 +105,13 @@ def _encode(vectors: np.ndarray, bound_px: float, quality: int) -> bytes:
 
 def _tvl1() -> Estimator:
     """Zach, Pock and Bischof 2007 with OpenCV's defaults: the flow that I3D was trained on."""
-    estimator = cv2.optflow.DualTVL1OpticalFlow_create()
+    estimator = cv2.optflow.DualTVL1OpticalFlow_create()  # type: ignore[attr-defined]  # missing in the stubs
     return lambda previous, following: estimator.calc(previous, following, None)
 
 
 def _dis() -> Estimator:
     """Kroeger et al. 2016, dense inverse search, OpenCV's preset `medium`: 200 times as fast as TV-L1."""
-    estimator = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    estimator = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)  # type: ignore[attr-defined]
     return lambda previous, following: estimator.calc(previous, following, None)
 
 

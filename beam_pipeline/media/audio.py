@@ -1,0 +1,311 @@
+"""The sound of a clip: mono samples on the clock of its container, exactly as many as the clip's duration asks for.
+
+Sample n is the sound at start + n/rate of the same clock that the video's frames are on. Where there is no sound (no
+track, a gap, an early end) there is silence.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import chain
+from math import ceil, floor, gcd
+
+import av
+import numpy as np
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.stream import Discard
+
+from beam_pipeline.media.settings import Audio
+
+# A decoder that starts in mid-stream needs a while until its output is right: an AAC frame for the overlap, nine MP3
+# frames for the bit reservoir, 80 ms for Opus (RFC 7845, 4.6).
+_PREROLL_S = Fraction(1)
+# Nearer than this to the track's first sample, decoding from there costs less than a wrong seek (1 ms a second).
+_SEEK_FROM_S = 10
+# Beyond the clip on both sides: the resampler's filter reaches 4 ms, the alignment below half a period of the rates.
+_MARGIN_S = Fraction(1, 10)
+# Timestamps that are off by less than this are jitter, not a gap: a lost frame of speech is 20 ms.
+_JITTER_S = Fraction(1, 100)
+# At most so many source samples are tried for one that falls on an output sample (44.1 to 48 kHz needs 147).
+_MAX_PERIOD = 480
+
+# What each loudspeaker's channel adds to mono, before the weights are scaled to a sum of 1: libswresample's default
+# (`swr_build_matrix2` with levels of √½ for centre and surround), so what `ffmpeg -ac 1` writes into 16-bit files, as
+# the tools do that feed DMVR's and VGGish's users. For stereo it is the plain mean. The subwoofer is left out.
+_SIDE, _SURROUND = 0.5**0.5, 0.5
+_MONO_WEIGHTS = {
+    "FC": 1.0,
+    "FL": _SIDE,
+    "FR": _SIDE,
+    "FLC": _SIDE,
+    "FRC": _SIDE,
+    "SL": _SURROUND,
+    "SR": _SURROUND,
+    "BL": _SURROUND,
+    "BR": _SURROUND,
+    "BC": _SURROUND,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AudioTrack:
+    """The sound of one clip.
+
+    Attributes:
+      samples: float32 (round(duration·rate),), mono in [-1, 1].
+      has_audio: whether any of them was decoded; False means silence throughout.
+    """
+
+    samples: np.ndarray
+    has_audio: bool
+
+
+def read_audio(container: InputContainer, start_s: Fraction, duration_s: Fraction, audio: Audio) -> AudioTrack:
+    """Decodes the sound of [start_s, start_s + duration_s) from the track that ffmpeg would take.
+
+    What can't be decoded is silence, never an error: a clip's pictures are worth keeping without its sound. Decoder
+    delay and edit lists are respected, gaps are silence, several channels are mixed to one as `ffmpeg -ac 1` does for
+    16-bit output, and libswresample converts the rate.
+
+    Args:
+      container: a container that was just opened; nothing has been read from it.
+      start_s: the time of the first sample on the container's clock, that of a frame's pts · time_base.
+      duration_s: what to take.
+      audio: the sample rate.
+
+    Returns:
+      The same bits on any x86-64 processor.
+    """
+    samples = np.zeros(round(duration_s * audio.sample_rate), np.float32)
+    stream = _default_stream(container)
+    filled = 0
+    if stream is not None and samples.size:
+        with _portable_libav():
+            for run in _runs(container, stream, start_s, start_s + duration_s):
+                filled = _place(run, samples, filled, start_s, audio.sample_rate)
+    # Beyond full scale lies what lossy decoders and resamplers overshoot by.
+    return AudioTrack(np.clip(samples, -1, 1, out=samples), filled > 0)
+
+
+def _default_stream(container: InputContainer) -> AudioStream | None:
+    """The track that ffmpeg's `map_auto_audio` takes: flagged as default, then most channels, then first."""
+    decodable = [s for s in container.streams.audio if s.codec_context is not None]
+    return max(decodable, key=lambda s: (bool(s.disposition & s.disposition.default), s.channels), default=None)
+
+
+# -- Decoding: frames on the container's clock, joined to runs without a gap ------------------------------------------
+
+
+@dataclass(slots=True)
+class _Run:
+    """Frames that follow each other without a gap.
+
+    A container's clock may be coarser than a sample (1 ms in Matroska), so each frame's time only says within half a
+    tick when the run began; all of them together say it much better.
+    """
+
+    rate: int
+    first_s: Fraction
+    earliest_s: Fraction
+    latest_s: Fraction
+    num_samples: int = 0
+    chunks: list[tuple[int, np.ndarray]] = field(default_factory=list)
+
+    @property
+    def begin_s(self) -> Fraction:
+        """When sample 0 sounds: the first frame's time, unless the others rule it out."""
+        if self.earliest_s > self.latest_s:
+            return (self.earliest_s + self.latest_s) / 2
+        return min(max(self.first_s, self.earliest_s), self.latest_s)
+
+    @property
+    def end_s(self) -> Fraction:
+        """When the next sample would sound."""
+        return self.first_s + Fraction(self.num_samples, self.rate)
+
+    def note_time(self, time_s: Fraction, tick_s: Fraction) -> None:
+        begin_s = time_s - Fraction(self.num_samples, self.rate)
+        self.earliest_s = max(self.earliest_s, begin_s - tick_s / 2)
+        self.latest_s = min(self.latest_s, begin_s + tick_s / 2)
+
+    def samples(self, begin: int, end: int) -> np.ndarray:
+        """Samples [begin, end) of the run, zero where none were kept."""
+        samples = np.zeros(end - begin, np.float32)
+        for index, chunk in self.chunks:
+            low, high = max(begin, index), min(end, index + len(chunk))
+            if low < high:
+                samples[low - begin : high - begin] = chunk[low - index : high - index]
+        return samples
+
+
+def _runs(container: InputContainer, stream: AudioStream, start_s: Fraction, end_s: Fraction) -> Iterator[_Run]:
+    """Yields the runs of decoded sound that reach into [start_s, end_s), of each the part that matters there."""
+    run: _Run | None = None
+    for frame in _frames(container, stream, start_s):
+        tick_s = frame.time_base or stream.time_base or Fraction(1, frame.sample_rate)
+        time_s = frame.pts * tick_s if frame.pts is not None else None
+        if time_s is None:  # the first packet of a chunk has the time, the others follow (3GP, AVI, MPEG-TS)
+            time_s = run.end_s if run else _track_start_s(stream)
+        if time_s >= end_s + _MARGIN_S:
+            break
+        jitter_s = max(_JITTER_S, tick_s)
+        if run is None or frame.sample_rate != run.rate or abs(time_s - run.end_s) > jitter_s:
+            if run is not None:
+                yield run
+            run = _Run(frame.sample_rate, time_s, time_s - tick_s / 2, time_s + tick_s / 2)
+        elif frame.pts is not None:
+            run.note_time(time_s, tick_s)
+        begin, run.num_samples = run.num_samples, run.num_samples + frame.samples
+        if run.end_s > start_s - 2 * _MARGIN_S:
+            run.chunks.append((begin, _mono(frame)))
+    if run is not None:
+        yield run
+
+
+def _frames(container: InputContainer, stream: AudioStream, start_s: Fraction) -> Iterator[av.AudioFrame]:
+    """Yields all that decodes, from some time before start_s on; what doesn't decode is left out."""
+    stream.codec_context.thread_count = 1
+    for other in container.streams:
+        if other.index != stream.index:
+            other.discard = Discard.all
+    packets = _packets_from(container, stream, start_s - _PREROLL_S)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.error.MemoryError:
+            raise
+        except av.error.FFmpegError:  # the file is cut off or damaged here
+            return
+        if packet is None:
+            return
+        try:
+            frames = stream.decode(packet)
+        except av.error.MemoryError:
+            raise
+        except av.error.FFmpegError:  # this packet is damaged, the next may not be
+            continue
+        for frame in frames:
+            if frame.samples and frame.sample_rate > 0:
+                yield frame
+
+
+def _packets_from(container: InputContainer, stream: AudioStream, time_s: Fraction) -> Iterator[av.Packet]:
+    time_base = stream.time_base
+    first_s = _track_start_s(stream)
+    if time_base is None or time_s - first_s < _SEEK_FROM_S:
+        return container.demux(stream)
+    try:
+        container.seek(floor(time_s / time_base), stream=stream)
+        packet = next(container.demux(stream), None)
+        if packet is not None and packet.pts is not None and packet.pts * time_base <= time_s:
+            return chain([packet], container.demux(stream))
+        container.seek(floor(first_s / time_base), stream=stream)  # a poor index: it led past what was asked for
+    except av.error.FFmpegError:  # not seekable: then from where it is, the beginning
+        pass
+    return container.demux(stream)
+
+
+def _track_start_s(stream: AudioStream) -> Fraction:
+    if stream.start_time is None or stream.time_base is None:
+        return Fraction(0)
+    return stream.start_time * stream.time_base
+
+
+def _mono(frame: av.AudioFrame) -> np.ndarray:
+    """Returns a frame's samples as float32 (n,), its channels mixed by `_MONO_WEIGHTS`; full scale is ±1."""
+    samples = frame.to_ndarray()
+    if not frame.format.is_planar:
+        samples = samples.reshape(frame.samples, -1).T
+    if samples.dtype == np.uint8:
+        samples = samples.astype(np.float32) / 128 - 1
+    elif samples.dtype.kind == "i":
+        samples = samples.astype(np.float32) / 2.0 ** (8 * samples.dtype.itemsize - 1)
+    samples = np.nan_to_num(samples.astype(np.float32), copy=False, nan=0, posinf=0, neginf=0)
+    if len(samples) == 1:
+        return samples[0]
+    weights = [_MONO_WEIGHTS.get(channel.name, 0.0) for channel in frame.layout.channels]
+    if len(weights) != len(samples) or not any(weights):  # a layout that names no loudspeakers: the plain mean
+        weights = [1.0] * len(samples)
+    mono = np.zeros(samples.shape[1], np.float32)
+    for weight, channel in zip(weights, samples, strict=True):  # one by one: a dot product rounds as its BLAS likes
+        mono += channel * np.float32(weight / sum(weights))
+    return mono
+
+
+# -- Placing a run among the clip's samples ---------------------------------------------------------------------------
+
+
+def _place(run: _Run, samples: np.ndarray, filled: int, start_s: Fraction, rate: int) -> int:
+    """Writes a run's sound to where it belongs in `samples`, from index `filled` on; returns the new `filled`."""
+    offset_s = run.begin_s - start_s
+    margin = ceil(_MARGIN_S * run.rate)
+    low = max(0, floor(-offset_s * run.rate) - margin)
+    high = min(run.num_samples, ceil((Fraction(len(samples), rate) - offset_s) * run.rate) + margin)
+    if high <= low:
+        return filled
+    origin = _aligned(low, offset_s, run.rate, rate)
+    resampled = _resample(run.samples(origin, high), run.rate, rate)
+    first = round((offset_s + Fraction(origin, run.rate)) * rate)
+    begin = max(filled, round((offset_s + Fraction(low, run.rate)) * rate))
+    end = min(len(samples), round((offset_s + Fraction(high, run.rate)) * rate), first + len(resampled))
+    if end <= begin:
+        return filled
+    samples[begin:end] = resampled[begin - first : end - first]
+    return end
+
+
+def _aligned(low: int, offset_s: Fraction, source_rate: int, rate: int) -> int:
+    """Returns the source sample, `low` or not long before it, that comes nearest to an output sample in time.
+
+    The resampler puts its first output on its first input, so this is what the sound is off by: at most half an output
+    sample, and mostly none.
+    """
+    period = min(source_rate // gcd(source_rate, rate), _MAX_PERIOD)
+
+    def distance(sample: int) -> Fraction:
+        position = (offset_s + Fraction(sample, source_rate)) * rate
+        return abs(position - round(position))
+
+    return min(range(low, low - period, -1), key=distance)
+
+
+def _resample(samples: np.ndarray, source_rate: int, rate: int) -> np.ndarray:
+    if source_rate == rate:
+        return samples
+    frame = av.AudioFrame.from_ndarray(samples[np.newaxis], format="fltp", layout="mono")
+    frame.sample_rate = source_rate
+    resampler = av.AudioResampler(format="fltp", layout="mono", rate=rate)
+    frames = [*resampler.resample(frame), *resampler.resample(None)]
+    return np.concatenate([np.zeros(0, np.float32), *(f.to_ndarray()[0] for f in frames)])
+
+
+# -- The same bits everywhere -----------------------------------------------------------------------------------------
+
+# AV_CPU_FLAG_{MMX, MMXEXT, SSE, SSE2, CMOV} of libavutil/cpu.h: what every x86-64 processor has.
+_X86_64_BASELINE = 0x0001 | 0x0002 | 0x0008 | 0x0010 | 0x1000
+
+
+@contextmanager
+def _portable_libav() -> Iterator[None]:
+    """Decoders and resamplers that are made and used inside the block round the same on any x86-64 processor.
+
+    Left to themselves AAC, Opus, Vorbis and AC-3 decode with AVX or FMA where there is one, which moves samples by up
+    to 4e-7; the `bitexact` flag changes nothing. With the instructions that all have, decoding takes 5 to 20 % longer:
+    a millisecond or two a clip. The flags are the process's, so what another thread opens meanwhile is slower, too.
+    """
+    if platform.machine() not in ("x86_64", "AMD64"):
+        yield
+        return
+    libavutil = ctypes.CDLL(av._core.__file__)  # an extension module of PyAV; libavutil's symbols are found through it
+    flags = libavutil.av_get_cpu_flags()
+    libavutil.av_force_cpu_flags(_X86_64_BASELINE)
+    try:
+        yield
+    finally:
+        libavutil.av_force_cpu_flags(flags)
