@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import av
 from av.container import InputContainer
+from av.container.core import Flags
 
 from beam_pipeline.clips import ClipError
 
@@ -26,8 +27,9 @@ def open_container(path: str) -> InputContainer:
         `unreadable` for anything that libavformat can't open.
     """
     try:
-        return av.open(
+        container = av.open(
             open_file(path) if "://" in path else path,
+            "r",
             metadata_errors="ignore",  # tags in other encodings than UTF-8 are common and never needed
             options={"format_whitelist": _DEMUXERS},
         )
@@ -35,6 +37,8 @@ def open_container(path: str) -> InputContainer:
         raise ClipError("not_found", "the file has gone since the store was listed") from error
     except av.error.FFmpegError as error:
         raise ClipError("unreadable", f"libavformat can't open it: {error.strerror}") from error
+    container.flags &= ~cast(int, Flags.gen_pts.value)  # on by default in PyAV; what it generates for AVI is wrong
+    return container
 
 
 def open_file(path: str) -> BinaryIO:
