@@ -10,7 +10,7 @@ import ctypes
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from math import ceil, floor, gcd
@@ -30,8 +30,9 @@ _PREROLL_S = Fraction(1)
 _SEEK_FROM_S = 10
 # Beyond the clip on both sides: the resampler's filter reaches 4 ms, the alignment below half a period of the rates.
 _MARGIN_S = Fraction(1, 10)
-# Timestamps that are off by less than this are jitter, not a gap: a lost frame of speech is 20 ms.
-_JITTER_S = Fraction(1, 100)
+# Timestamps that are off by less than the first are jitter (Vorbis in WebM: 10 ms), by more than the second a gap (as
+# for ffmpeg's `aresample=async=1`); between them it depends on whether they come back. A lost frame is 20 ms or more.
+_JITTER_S, _GAP_S = Fraction(15, 1000), Fraction(1, 10)
 # At most so many source samples are tried for one that falls on an output sample (44.1 to 48 kHz needs 147).
 _MAX_PERIOD = 480
 
@@ -87,7 +88,8 @@ def read_audio(container: InputContainer, start_s: Fraction, duration_s: Fractio
     filled = 0
     if stream is not None and samples.size:
         with _portable_libav():
-            for run in _runs(container, stream, start_s, start_s + duration_s):
+            sounds = _sounds(container, stream, start_s, start_s + duration_s)
+            for run in _runs(sounds, _track_start_s(stream)):
                 filled = _place(run, samples, filled, start_s, audio.sample_rate)
     # Beyond full scale lies what lossy decoders and resamplers overshoot by.
     return AudioTrack(np.clip(samples, -1, 1, out=samples), filled > 0)
@@ -102,37 +104,29 @@ def _default_stream(container: InputContainer) -> AudioStream | None:
 # -- Decoding: frames on the container's clock, joined to runs without a gap ------------------------------------------
 
 
-@dataclass(slots=True)
-class _Run:
-    """Frames that follow each other without a gap.
+@dataclass(frozen=True, slots=True)
+class _Sound:
+    """One decoded frame: when it begins, give or take half a tick, and its samples if the clip can need them."""
 
-    A container's clock may be coarser than a sample (1 ms in Matroska), so each frame's time only says within half a
-    tick when the run began; all of them together say it much better.
-    """
-
+    time_s: Fraction
+    tick_s: Fraction
     rate: int
-    first_s: Fraction
-    earliest_s: Fraction
-    latest_s: Fraction
-    num_samples: int = 0
-    chunks: list[tuple[int, np.ndarray]] = field(default_factory=list)
-
-    @property
-    def begin_s(self) -> Fraction:
-        """When sample 0 sounds: the first frame's time, unless the others rule it out."""
-        if self.earliest_s > self.latest_s:
-            return (self.earliest_s + self.latest_s) / 2
-        return min(max(self.first_s, self.earliest_s), self.latest_s)
+    num_samples: int
+    samples: np.ndarray | None
 
     @property
     def end_s(self) -> Fraction:
-        """When the next sample would sound."""
-        return self.first_s + Fraction(self.num_samples, self.rate)
+        return self.time_s + Fraction(self.num_samples, self.rate)
 
-    def note_time(self, time_s: Fraction, tick_s: Fraction) -> None:
-        begin_s = time_s - Fraction(self.num_samples, self.rate)
-        self.earliest_s = max(self.earliest_s, begin_s - tick_s / 2)
-        self.latest_s = min(self.latest_s, begin_s + tick_s / 2)
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Frames that follow each other without a gap; sample 0 is the first one's first, at `begin_s`."""
+
+    begin_s: Fraction
+    rate: int
+    num_samples: int
+    chunks: list[tuple[int, np.ndarray]]
 
     def samples(self, begin: int, end: int) -> np.ndarray:
         """Samples [begin, end) of the run, zero where none were kept."""
@@ -144,28 +138,71 @@ class _Run:
         return samples
 
 
-def _runs(container: InputContainer, stream: AudioStream, start_s: Fraction, end_s: Fraction) -> Iterator[_Run]:
-    """Yields the runs of decoded sound that reach into [start_s, end_s), of each the part that matters there."""
-    run: _Run | None = None
+def _sounds(container: InputContainer, stream: AudioStream, start_s: Fraction, end_s: Fraction) -> list[_Sound]:
+    """Decodes from some time before start_s to shortly after end_s."""
+    sounds: list[_Sound] = []
     for frame in _frames(container, stream, start_s):
         tick_s = frame.time_base or stream.time_base or Fraction(1, frame.sample_rate)
-        time_s = frame.pts * tick_s if frame.pts is not None else None
-        if time_s is None:  # the first packet of a chunk has the time, the others follow (3GP, AVI, MPEG-TS)
-            time_s = run.end_s if run else _track_start_s(stream)
+        # Some frames come without a time: in 3GP, AVI and MPEG-TS all but the first of a chunk.
+        follows_s = sounds[-1].end_s if sounds else _track_start_s(stream)
+        time_s = frame.pts * tick_s if frame.pts is not None else follows_s
         if time_s >= end_s + _MARGIN_S:
             break
-        jitter_s = max(_JITTER_S, tick_s)
-        if run is None or frame.sample_rate != run.rate or abs(time_s - run.end_s) > jitter_s:
-            if run is not None:
-                yield run
-            run = _Run(frame.sample_rate, time_s, time_s - tick_s / 2, time_s + tick_s / 2)
-        elif frame.pts is not None:
-            run.note_time(time_s, tick_s)
-        begin, run.num_samples = run.num_samples, run.num_samples + frame.samples
-        if run.end_s > start_s - 2 * _MARGIN_S:
-            run.chunks.append((begin, _mono(frame)))
-    if run is not None:
-        yield run
+        kept = time_s + Fraction(frame.samples, frame.sample_rate) > start_s - 2 * _MARGIN_S
+        sounds.append(_Sound(time_s, tick_s, frame.sample_rate, frame.samples, _mono(frame) if kept else None))
+    return sounds
+
+
+def _runs(sounds: list[_Sound], track_start_s: Fraction) -> Iterator[_Run]:
+    """Joins frames to runs: timestamps that merely jitter neither cut the sound nor move it."""
+    begin = 0
+    while begin < len(sounds):
+        first, num_samples, end = sounds[begin], 0, begin
+        while end < len(sounds) and (end == begin or not _is_gap(sounds, end, first, num_samples)):
+            num_samples += sounds[end].num_samples
+            end += 1
+        members = sounds[begin:end]
+        indices = np.cumsum([0, *(sound.num_samples for sound in members)]).tolist()
+        chunks = [(i, m.samples) for i, m in zip(indices, members, strict=False) if m.samples is not None]
+        begin_s = first.time_s if first.time_s <= track_start_s else _begin_s(members, indices)
+        yield _Run(begin_s, first.rate, num_samples, chunks)
+        begin = end
+
+
+def _is_gap(sounds: list[_Sound], index: int, first: _Sound, num_samples: int) -> bool:
+    """Whether frame `index` begins a new run, rather than following on `num_samples` samples since `first`.
+
+    It does when its time is far off, or when it and all those shortly after it are off in the same direction.
+    """
+    if sounds[index].rate != first.rate:
+        return True
+    jitter_s = max(_JITTER_S, first.tick_s)
+    sign = 0
+    expected_s = first.time_s + Fraction(num_samples, first.rate)
+    watched_until_s = expected_s + _GAP_S
+    for sound in sounds[index:]:
+        if expected_s > watched_until_s:
+            break
+        off_s = sound.time_s - expected_s
+        if abs(off_s) > _GAP_S:
+            return True
+        if abs(off_s) <= jitter_s or sign * off_s < 0:
+            return False
+        sign = 1 if off_s > 0 else -1
+        expected_s += Fraction(sound.num_samples, sound.rate)
+    return True
+
+
+def _begin_s(members: list[_Sound], indices: list[int]) -> Fraction:
+    """When a run begins: its first frame's time, unless the others' rule it out.
+
+    A clock coarser than a sample (1 ms in Matroska) tells each frame's time within half a tick only. All together tell
+    it to a sample or so, and so a clip cut from the middle of a video sounds where it does when read from the start.
+    """
+    starts_s = [m.time_s - Fraction(i, m.rate) for i, m in zip(indices, members, strict=False)]
+    half_tick_s = members[0].tick_s / 2
+    earliest_s, latest_s = max(starts_s) - half_tick_s, min(starts_s) + half_tick_s
+    return starts_s[0] if earliest_s > latest_s else min(max(starts_s[0], earliest_s), latest_s)
 
 
 def _frames(container: InputContainer, stream: AudioStream, start_s: Fraction) -> Iterator[av.AudioFrame]:
