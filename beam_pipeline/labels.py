@@ -78,13 +78,12 @@ def check_classes(classes: Iterable[str], labels: Sequence[str]) -> None:
     """
     known = set(labels)
     if unknown := [name for name in classes if name not in known]:
-        raise ValueError(unknown_classes(unknown, labels))
+        raise ValueError(f"not in the list of {len(known)} labels: {with_nearest(unknown, labels)}")
 
 
-def unknown_classes(unknown: Sequence[str], names: Sequence[str]) -> str:
-    """Returns a line that names classes that are not among `names`, each with the nearest ones."""
-    each = "; ".join(f"{name!r}{did_you_mean(name, names)}" for name in unknown)
-    return f"{len(unknown)} unknown class{'es' * (len(unknown) > 1)}: {each}"
+def with_nearest(unknown: Iterable[str], names: Sequence[str]) -> str:
+    """Returns names that are not among `names` for an error, each with the nearest ones."""
+    return "; ".join(f"{name!r}{did_you_mean(name, names)}" for name in unknown)
 
 
 def _checked_names(names: Sequence[str], source: str, unit: str) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ import os
 import resource
 import signal
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, wait
@@ -59,29 +60,20 @@ class DecodePool:
     def __init__(self, workers: int, memory_mib: int, preload: str):
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # inherited by the children: one thread a process
         self._in_flight = workers * _TASKS_IN_FLIGHT_PER_WORKER
-        self._closed = threading.Event()
         self._pool = ProcessPool(
             max_workers=workers,
             initializer=_prepare_child,
             initargs=(os.getpid(), memory_mib, preload),
             context=multiprocessing.get_context("spawn"),
         )
-        ready: Future = Future()
-        threading.Thread(target=self._own_children, args=(ready,), name="decode-pool", daemon=True).start()
+        closed, ready = threading.Event(), Future()  # type: ignore[var-annotated]
+        owner = threading.Thread(
+            target=_own_children, args=(self._pool, ready, closed), name="decode-pool", daemon=True
+        )
+        owner.start()
+        self._finalizer = weakref.finalize(self, _close, self._pool, closed)
+        _open_pools.add(self)
         ready.result()
-
-    def _own_children(self, ready: Future) -> None:
-        """Starts the children in a thread that lives as long as the pool.
-
-        The kernel's parent-death signal is sent when the *thread* that forked a child ends; a thread of Beam's that is
-        retired after a quiet minute would take the children with it.
-        """
-        try:
-            self._pool.schedule(os.getpid).result()
-            ready.set_result(None)
-        except BaseException as error:
-            ready.set_exception(PoolError(f"decoding processes can't start: {error}"))
-        self._closed.wait()
 
     def map(self, tasks: Iterable[tuple[Key, Task | None]]) -> Iterator[tuple[Key, Any]]:
         """Yields (key, result) in the order of `tasks`, a bounded number of which are under way at a time.
@@ -120,10 +112,37 @@ class DecodePool:
             raise PoolError(f"decoding processes are gone: {error}") from error
 
     def close(self) -> None:
-        """Ends the children, whatever they are at."""
-        self._pool.stop()
-        self._pool.join()
-        self._closed.set()
+        """Ends the children, whatever they are at; so does the end of the last reference to the pool."""
+        self._finalizer()
+
+
+def close_pools() -> None:
+    """Ends the children of every pool of this process: Beam keeps the last one alive after a pipeline's end."""
+    for pool in list(_open_pools):
+        pool.close()
+
+
+_open_pools: weakref.WeakSet[DecodePool] = weakref.WeakSet()
+
+
+def _own_children(pool: ProcessPool, ready: Future, closed: threading.Event) -> None:
+    """Starts the children in a thread that lives as long as the pool.
+
+    The kernel's parent-death signal is sent when the *thread* that forked a child ends; a thread of Beam's that is
+    retired after a quiet minute would take the children with it.
+    """
+    try:
+        pool.schedule(os.getpid).result()
+        ready.set_result(None)
+    except BaseException as error:
+        ready.set_exception(PoolError(f"decoding processes can't start: {error}"))
+    closed.wait()
+
+
+def _close(pool: ProcessPool, closed: threading.Event) -> None:
+    pool.stop()
+    pool.join()
+    closed.set()
 
 
 def _finish(key: Key, task: Task | None, future: Future | None) -> tuple[Key, Any]:

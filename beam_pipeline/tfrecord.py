@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 import google_crc32c
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
+
+from beam_pipeline.files import open_for_reading
 
 _HEADER = struct.Struct("<QI")
 _FOOTER = struct.Struct("<I")
@@ -33,11 +33,6 @@ def frame(record: bytes) -> tuple[bytes, bytes, bytes]:
     length = len(record)
     header = struct.pack("<Q", length)
     return _HEADER.pack(length, _masked_crc(header)), record, _FOOTER.pack(_masked_crc(record))
-
-
-def open_for_reading(path: str) -> BinaryIO:
-    """Opens a shard on any Beam file system, as it is: no suffix makes Beam decompress it."""
-    return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
 
 
 def read_record_at(file: BinaryIO, offset: int, length: int, name: str) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,58 +9,16 @@ import av
 import cv2
 import google_crc32c
 
-from beam_pipeline.clips import Clip, ClipError
+from beam_pipeline.clips import ClipError
 from beam_pipeline.media.audio import AudioTrack, read_audio
 from beam_pipeline.media.container import open_container, open_file
 from beam_pipeline.media.flow import FlowFrames, encode_flow
 from beam_pipeline.media.phash import perceptual_hash
 from beam_pipeline.media.settings import MediaSettings
+from beam_pipeline.media.task import ClipTask, EncodedClip, FileError
 from beam_pipeline.media.video import Frames, read_frames
 from beam_pipeline.records import sequence_example
 from tf_data import contract
-
-RECORD_REVISION = 1
-"""Part of a run's fingerprint: raise it whenever the bytes of a record change (tests/beam_pipeline/test_golden.py)."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClipTask:
-    """A clip and the file that holds it."""
-
-    clip: Clip
-    label_index: int
-    split: str
-    dataset_name: str
-    path: str  # where the file is
-    uri: str  # its path within the store, which is what the record keeps: stores move
-    size: int  # bytes, as listed
-    known_crc32c: int | None  # of the file that the record we have was made from
-    settings: MediaSettings
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedClip:
-    """A record and what the ledger says of it; `record` is None where the file is the one we have a record of."""
-
-    crc32c: int
-    record: bytes | None = None
-    num_frames: int = 0
-    duration_s: float = 0.0
-    width: int = 0
-    height: int = 0
-    short: bool = False
-    damaged: bool = False
-    rotated: bool = False
-    has_audio: bool = False
-
-
-class FileError(ClipError):
-    """A `ClipError` of a file whose checksum is known, so that a rerun can tell whether it is still the same file."""
-
-    def __init__(self, reason: str, detail: str, crc32c: int):
-        super().__init__(reason, detail)
-        self.args = (reason, detail, crc32c)
-        self.crc32c = crc32c
 
 
 def encode_clip(task: ClipTask) -> EncodedClip:

@@ -1,0 +1,41 @@
+"""What a clip may use of its decoding process before it counts as hanging."""
+
+from __future__ import annotations
+
+from beam_pipeline.clips import Clip
+from beam_pipeline.config import Limits
+from beam_pipeline.media.settings import MediaSettings
+
+_BASE_S = 20.0  # opening, seeking, and a machine that is busy with other things
+# CPU seconds a second of footage. Real 1080p H.264 takes 0.13 (benchmarks/producer.py), 4K AV1 in software about 2.
+_DECODING = 10.0
+# A pair of 340×256 frames takes 1.32 s by TV-L1, 11 ms by Farneback and 5.5 ms by DIS (benchmarks/producer.py); twice
+# that much is a slow machine, and above it something is wrong.
+_FLOW_S_PER_PAIR = {"tvl1": 2.7, "farneback": 0.1, "dis": 0.05}
+_FLOW_PIXELS = 340 * 256
+_WIDEST_ASPECT = 2.4  # of a clip whose frames we have not seen
+_SEEKING = 0.05  # a second of video that lies before the clip, where it can't be found by seeking
+_WALL_PER_CPU = 10.0
+
+
+def budget(clip: Clip, media: MediaSettings, limits: Limits) -> tuple[float, float]:
+    """Returns the CPU seconds and the wall-clock seconds that a clip may take.
+
+    CPU seconds grow with the footage and with the flow method; the wall-clock limit behind them is wide, since a disk
+    or a network may be slow through no fault of the clip.
+    """
+    encode = media.encode
+    asked_s = (clip.end_us - clip.start_us) / 1e6
+    footage_s = encode.max_duration_s if media.trimmed == "whole" else min(asked_s, encode.max_duration_s)
+    if limits.cpu_s_per_s == "auto":
+        per_second = _DECODING
+        if media.flow:
+            pixels = _WIDEST_ASPECT * encode.shorter_side**2
+            per_second += _FLOW_S_PER_PAIR[media.flow.method] * float(encode.fps) * max(1.0, pixels / _FLOW_PIXELS)
+    else:
+        per_second = limits.cpu_s_per_s
+    cpu_s = _BASE_S + footage_s * per_second
+    if media.trimmed == "false":
+        cpu_s += _SEEKING * clip.start_us / 1e6
+    wall_s = _WALL_PER_CPU * cpu_s if limits.wall_s == "auto" else limits.wall_s
+    return cpu_s, wall_s

@@ -1,0 +1,147 @@
+"""The command line. `python -m beam_pipeline --help` lists the commands; each imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_STOPPED = 0, 1, 2, 3
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit status: 0 done, 1 failed, 2 a bad request, 3 stopped early on purpose."""
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    if rest and arguments.command is not _run:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    # Beam warns of parts that are not installed and logs what it raises anyway; importing it may configure the root.
+    logging.basicConfig(level=logging.ERROR, format="%(levelname)s: %(message)s", force=True)
+    logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)
+    try:
+        return arguments.command(arguments, rest)
+    except KeyboardInterrupt:
+        print("stopped; run the same command again to go on", file=sys.stderr)
+        return EXIT_STOPPED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m beam_pipeline", description=__package__ and _DESCRIPTION)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(name: str, command: Callable, summary: str, description: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=summary, description=description, allow_abbrev=False)
+        added.set_defaults(command=command)
+        return added
+
+    run = add("run", _run, "make a data set, or go on with it", _RUN)
+    run.add_argument("--config", metavar="FILE", help="YAML; configs/ has one for each Kinetics")
+    run.add_argument("--split", action="append", default=[], metavar="NAME", help="only this one; repeatable")
+    run.add_argument("--data_dir", metavar="DIR", help="where data sets go; wins over the configuration")
+    run.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="settings",
+        help="set a dotted key of the configuration, as in encode.fps=12.5; repeatable, wins over the file",
+    )
+    run.add_argument("--limit", type=_positive, metavar="N", help="only N clips of each split: the way to try")
+    run.add_argument("--overwrite", action="store_true", help="discard what is there of these splits and make it anew")
+    run.add_argument("--json", action="store_true", help="print the summary as one JSON object")
+
+    filter_ = add("filter", _filter, "keep the rows of some classes of an annotation file", _FILTER)
+    filter_.add_argument("class_list", metavar="CLASS_LIST", help="one class name a line")
+    filter_.add_argument("annotations_in", metavar="ANNOTATIONS_IN")
+    filter_.add_argument("annotations_out", metavar="ANNOTATIONS_OUT")
+
+    demo = add("demo", _demo, "make a mini-Kinetics, run the job on it, show a batch and a picture", _DEMO)
+    demo.add_argument("--out", metavar="DIR", default="demo", help="where everything goes (default: demo)")
+    return parser
+
+
+_DESCRIPTION = "From an annotation list of clips to sharded TFRecords that tf_data.load reads."
+_RUN = """Makes the data set that a configuration describes. What is done already is kept: stop it at any time and run
+it again. Options that are not listed here are Beam's (--runner=DataflowRunner ...); without --runner the job runs on
+this machine. Exit status: 0 done (failed clips are in the ledger), 1 failed or nothing written, 2 a bad request,
+3 stopped early on purpose."""
+_FILTER = """Keeps the rows whose label is in a list, and writes them in the format they were read in."""
+_DEMO = """Makes short clips of moving shapes with sound, runs the real job on them with RGB, optical flow and audio,
+reads a batch back and draws a contact sheet. Needs no network."""
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number above 0, got {text!r}")
+    return int(text)
+
+
+def _run(arguments: argparse.Namespace, beam_args: list[str]) -> int:
+    from beam_pipeline.annotations import AnnotationError
+    from beam_pipeline.config import ConfigError, load_config
+    from beam_pipeline.job import RunError
+    from beam_pipeline.run import run
+    from beam_pipeline.store import StoreError
+
+    if unknown := _unknown_options(beam_args):
+        return _fail(unknown, EXIT_USAGE)
+    try:
+        summary = run(
+            load_config(arguments.config, arguments.settings, arguments.data_dir),
+            splits=arguments.split,
+            limit=arguments.limit,
+            overwrite=arguments.overwrite,
+            beam_args=beam_args,
+        )
+    except (ConfigError, AnnotationError, StoreError) as error:
+        return _fail(str(error), EXIT_USAGE)
+    except RunError as error:
+        return _fail(str(error), EXIT_FAILED)
+    print(summary.as_json() if arguments.json else summary.as_text())
+    return summary.exit_status
+
+
+def _unknown_options(arguments: Sequence[str]) -> str | None:
+    """Says which options nobody knows; on another runner than ours they may be that runner's own."""
+    from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+
+    if PipelineOptions(list(arguments)).view_as(StandardOptions).runner not in (None, "DirectRunner", "FnApiRunner"):
+        return None
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
+    classes = [PipelineOptions]
+    for cls in classes:
+        classes += cls.__subclasses__()
+        cls._add_argparse_args(parser)
+    unknown = [word for word in parser.parse_known_args(list(arguments))[1] if word]
+    if not unknown:
+        return None
+    ours = ["--config", "--split", "--data_dir", "--set", "--limit", "--overwrite", "--json"]
+    near = difflib.get_close_matches(unknown[0].partition("=")[0], ours, n=1)
+    hint = f"; did you mean {near[0]}?" if near else "; run --help lists ours, all others are Beam's"
+    return f"unknown option {unknown[0]}{hint}"
+
+
+def _filter(arguments: argparse.Namespace, _: list[str]) -> int:
+    from beam_pipeline.annotations import AnnotationError
+    from beam_pipeline.filtering import filter_annotations
+
+    try:
+        counts = filter_annotations(arguments.class_list, arguments.annotations_in, arguments.annotations_out)
+    except (AnnotationError, ValueError, OSError) as error:
+        return _fail(str(error), EXIT_USAGE)
+    print(counts)
+    return EXIT_OK
+
+
+def _demo(arguments: argparse.Namespace, _: list[str]) -> int:
+    from beam_pipeline.demo import run_demo
+
+    return run_demo(Path(arguments.out))
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return status

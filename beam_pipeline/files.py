@@ -1,0 +1,98 @@
+"""Files that appear whole or not at all, on any Beam file system.
+
+Paths are taken literally: no character of a folder's name is a pattern, which `FileSystems.match` and `delete` would
+make of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+
+def is_local(path: str) -> bool:
+    """Whether a path is one of this machine's, not a URL such as `gs://…`."""
+    return "://" not in path
+
+
+def join(folder: str, *parts: str) -> str:
+    """Returns a path below a folder, on the folder's file system."""
+    return FileSystems.join(folder, *parts)
+
+
+def create(path: str) -> BinaryIO:
+    """Opens a new file for writing, making its folders; what is there is replaced."""
+    return FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
+
+
+def open_for_reading(path: str) -> BinaryIO:
+    """Opens a file as it is: no suffix makes Beam decompress it. Raises `FileNotFoundError`."""
+    if is_local(path):
+        return Path(path).open("rb")
+    try:
+        return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    except BeamIOError as error:
+        raise FileNotFoundError(path) from error
+
+
+def publish(temporary: str, path: str) -> None:
+    """Renames a finished temporary to its final name, replacing what is there. A local one is first put on the disk."""
+    if is_local(temporary):
+        with Path(temporary).open("rb") as file:
+            os.fsync(file.fileno())
+    FileSystems.rename([temporary], [path])
+
+
+def write_whole(path: str, content: bytes) -> None:
+    """Writes a small file so that readers see the old content or the new, never a part."""
+    if not is_local(path):  # an object appears when it is closed
+        with create(path) as file:
+            file.write(content)
+        return
+    temporary = Path(path).with_name(f".{Path(path).name}.{os.getpid()}.tmp")
+    temporary.parent.mkdir(parents=True, exist_ok=True)
+    temporary.write_bytes(content)
+    temporary.replace(path)
+
+
+def read_whole(path: str) -> bytes | None:
+    """Returns a file's content, or None where there is none."""
+    try:
+        with open_for_reading(path) as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def size(path: str) -> int | None:
+    """Returns a file's size in bytes, or None where there is none."""
+    if is_local(path):
+        return Path(path).stat().st_size if Path(path).is_file() else None
+    filesystem = FileSystems.get_filesystem(path)
+    return filesystem.size(path) if filesystem.exists(path) else None
+
+
+def delete(path: str) -> None:
+    """Deletes a file; that there is none is no error."""
+    if is_local(path):
+        Path(path).unlink(missing_ok=True)
+        return
+    with contextlib.suppress(BeamIOError):
+        FileSystems.delete([path])
+
+
+def names(folder: str) -> Iterator[str]:
+    """Yields the names of the files right in a folder, in order; none where there is no folder."""
+    if is_local(folder):
+        if Path(folder).is_dir():
+            yield from sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
+        return
+    root = folder.rstrip("/") + "/"
+    for result in FileSystems.match([f"{root}*"]):
+        yield from sorted(metadata.path.removeprefix(root) for metadata in result.metadata_list)

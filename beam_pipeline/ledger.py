@@ -1,0 +1,142 @@
+"""The ledger: one row for every clip that was asked for, whatever became of it.
+
+While a data set is made, its rows are in `state/`, one JSON file a shard, which is also what a rerun goes on from; at
+the end they are `clips-<split>.parquet`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from beam_pipeline import files
+from tf_data import contract
+
+_REVISION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """What became of one clip. Two runs over the same clips differ in `attempts` and `attempted_at` alone."""
+
+    clip_id: str
+    video_id: str
+    start_s: float
+    end_s: float
+    label: str
+    label_index: int
+    split: str
+    status: Literal["ok", "failed"] = "ok"
+    reason: str = ""  # empty, or a class of `clips.REASONS`
+    transient: bool = False  # whether another try may succeed
+    detail: str = ""  # a line for people, the same for the same cause
+    attempts: int = 0
+    attempted_at: str = ""  # UTC, ISO 8601
+    source_uri: str = ""  # within the store
+    shard: int = -1
+    position: int = -1  # of the record in its shard; -1: there is none
+    num_frames: int = 0
+    duration_s: float = 0.0  # of the footage found
+    width: int = 0
+    height: int = 0
+    bytes: int = 0  # of the record
+    short: bool = False
+    damaged: bool = False
+    rotated: bool = False
+    has_audio: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StateRow:
+    """A ledger row, and what a rerun needs to know of it: where the record is, and what it was made from."""
+
+    row: LedgerRow
+    file: str = ""  # that holds the record, within the data set's folder: the shard, or a temporary in `state/`
+    offset: int = -1  # of the record's framing in that file
+    source_bytes: int = -1
+    source_crc32c: int = -1  # -1: not known, so that the clip is tried again
+    trimmed: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardState:
+    """How far a shard is. Until it is `sealed`, rows may have their records in an earlier file of the shard."""
+
+    split: str
+    shard: int
+    num_shards: int
+    sealed: bool
+    bytes: int  # of the sealed shard
+    asked: int  # clips of this shard, done or not
+    rows: tuple[StateRow, ...]
+
+    @property
+    def reasons(self) -> Counter[str]:
+        """How many rows have which reason; an empty one for those that are ok."""
+        return Counter(state.row.reason for state in self.rows)
+
+
+_ROW_FIELDS = [f.name for f in dataclasses.fields(LedgerRow)]
+_STATE_FIELDS = [f.name for f in dataclasses.fields(StateRow) if f.name != "row"]
+_ARROW = {"str": pa.string(), "float": pa.float64(), "int": pa.int64(), "bool": pa.bool_()}
+SCHEMA = pa.schema([(f.name, _ARROW.get(str(f.type), pa.string())) for f in dataclasses.fields(LedgerRow)])
+"""The columns of `clips-<split>.parquet`."""
+
+
+def state_path(directory: str, split: str, shard: int, num_shards: int) -> str:
+    """Returns where a shard's state is."""
+    return files.join(directory, contract.STATE_DIR, f"{split}-{shard:05d}-of-{num_shards:05d}.json")
+
+
+def write_state(path: str, state: ShardState) -> None:
+    """Writes a shard's state: a head that says how far it is, and the rows as lists of values under their columns."""
+    head = {
+        "revision": _REVISION,
+        **{f.name: getattr(state, f.name) for f in dataclasses.fields(state) if f.name != "rows"},
+        "reasons": dict(sorted(state.reasons.items())),
+        "columns": _ROW_FIELDS + _STATE_FIELDS,
+    }
+    rows = [
+        [getattr(state_row.row, name) for name in _ROW_FIELDS] + [getattr(state_row, name) for name in _STATE_FIELDS]
+        for state_row in state.rows
+    ]
+    head_text = json.dumps(head, ensure_ascii=False)
+    rows_text = ",\n".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in rows)
+    files.write_whole(path, f'{head_text[:-1]}, "rows": [\n{rows_text}\n]}}\n'.encode())
+
+
+def read_state(path: str) -> ShardState | None:
+    """Returns a shard's state, or None where there is none that can be used."""
+    content = files.read_whole(path)
+    if content is None:
+        return None
+    try:
+        values: dict[str, Any] = json.loads(content)
+    except ValueError:
+        return None
+    if values.get("revision") != _REVISION or values["columns"] != _ROW_FIELDS + _STATE_FIELDS:
+        return None
+    split_at = len(_ROW_FIELDS)
+    rows = tuple(StateRow(LedgerRow(*row[:split_at]), *row[split_at:]) for row in values["rows"])
+    kept = {f.name: values[f.name] for f in dataclasses.fields(ShardState) if f.name != "rows"}
+    return ShardState(**kept, rows=rows)
+
+
+def read_progress(path: str) -> tuple[int, Counter[str]] | None:
+    """Returns (clips asked for, rows by reason) of a shard from the head of its state, without reading the rows."""
+    try:
+        with files.open_for_reading(path) as file:
+            head = json.loads(file.readline().removesuffix(b"[\n") + b"[]}")
+    except (FileNotFoundError, ValueError):
+        return None
+    return head["asked"], Counter(head["reasons"])
+
+
+def table(rows: list[LedgerRow]) -> pa.Table:
+    """Returns ledger rows as a table of `SCHEMA`."""
+    return pa.table({name: [getattr(row, name) for row in rows] for name in _ROW_FIELDS}, schema=SCHEMA)

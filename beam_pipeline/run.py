@@ -1,0 +1,228 @@
+"""A run from start to end: what is checked before the graph, what surrounds it, and what is told after it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import json
+import os
+import re
+import signal
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, StandardOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from beam_pipeline import files
+from beam_pipeline.annotations import AnnotationError, Scan, Selection, scan
+from beam_pipeline.config import Config, ConfigError
+from beam_pipeline.fingerprint import settle_settings
+from beam_pipeline.job import Job, RunError
+from beam_pipeline.labels import check_classes, read_class_list, read_label_list, shipped_labels
+from beam_pipeline.ledger import read_state
+from beam_pipeline.pipeline import build
+from beam_pipeline.pool import PoolError, close_pools, stopping
+from beam_pipeline.progress import progress_bar
+from beam_pipeline.store import StoreError
+from beam_pipeline.summary import SplitSummary, Summary
+from tf_data import contract
+
+_PARTIAL_RE = re.compile(r"(?P<state>.+)\.[0-9a-f]{12}\.(ledger\.)?partial")
+_OUR_ERRORS = (RunError, PoolError, AnnotationError, StoreError)
+# How they come back from a graph: raised again with an addition, or as the text of a traceback from another process.
+_WHERE_RE = re.compile(r" \[while running .*", re.DOTALL)
+_IN_TRACEBACK_RE = re.compile(rf"^\S*(?:{'|'.join(e.__name__ for e in _OUR_ERRORS)}): (?P<message>.*)", re.MULTILINE)
+
+
+def run(
+    config: Config,
+    *,
+    splits: Sequence[str] = (),
+    limit: int | None = None,
+    overwrite: bool = False,
+    beam_args: Sequence[str] = (),
+) -> Summary:
+    """Makes the data set that a configuration describes, or goes on with it where an earlier run stopped.
+
+    Args:
+      config: the configuration.
+      splits: the splits to make; none: all.
+      limit: only so many clips of each split, the first by a hash of their ids.
+      overwrite: discard what is there of these splits, whatever it was made with.
+      beam_args: pipeline options of Beam's; without `--runner` the job runs on this machine.
+
+    Raises:
+      ConfigError, AnnotationError, StoreError: what is asked for can't be done; nothing was changed.
+      RunError: the run failed; what was made is kept, and running again goes on from there.
+    """
+    started = time.monotonic()
+    chosen = _chosen_splits(config, splits)
+    job, scans = survey(config, chosen, limit)
+    with _lock(job.directory):
+        for split in chosen:
+            settle_settings(job, split, overwrite)
+        labels = "".join(f"{name}\n" for name in job.selections[chosen[0]].label_list)
+        files.write_whole(files.join(job.directory, contract.LABELS_FILE), labels.encode())
+        _remove_temporaries(job, all_of_them=False)
+        with _stop_on_signals(), progress_bar(job, {split: found.asked for split, found in scans.items()}):
+            _execute(job, beam_args)
+            stopped = stopping.is_set()
+        _remove_temporaries(job, all_of_them=True)
+    return Summary(
+        name=config.name,
+        directory=job.directory,
+        splits=tuple(_split_summary(job, split, scans[split]) for split in chosen),
+        seconds=time.monotonic() - started,
+        stopped=stopped,
+        limited=job.limited,
+    )
+
+
+def survey(config: Config, chosen: Sequence[str], limit: int | None) -> tuple[Job, dict[str, Scan]]:
+    """Looks at everything that is asked for before anything runs: the store, the label list, every annotation file.
+
+    Raises:
+      ConfigError, AnnotationError, StoreError: as `run`.
+    """
+    if files.is_local(config.source.store) and not Path(config.source.store).is_dir():
+        raise StoreError(f"source.store: there is no folder {config.source.store}")
+    try:
+        labels = read_label_list(config.labels) if config.labels else shipped_labels(config.name)
+        classes = frozenset(read_class_list(config.classes)) if config.classes is not None else None
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    # Without a label list its names are those of all splits, so that an index means the same whichever are made now.
+    surveyed = chosen if labels is not None else list(config.splits)
+    scans = {split: scan(config.splits[split].annotations, split, labels, classes, limit) for split in surveyed}
+    if labels is None:
+        labels = tuple(sorted({name for found in scans.values() for name in found.label_names}))
+    try:
+        check_classes(sorted(classes or ()), labels)
+    except ValueError as error:
+        raise ConfigError(f"classes: {error}") from error
+    workers = config.workers if config.workers != "auto" else len(os.sched_getaffinity(0))
+    job = Job(
+        run_id=uuid.uuid4().hex[:12],
+        name=config.name,
+        directory=config.version_dir,
+        store=config.source.store,
+        media=config.media,
+        limits=config.limits,
+        workers=workers,
+        annotations={split: config.splits[split].annotations for split in chosen},
+        num_shards={split: config.splits[split].shards for split in chosen},
+        selections={
+            split: Selection(split, labels, classes, config.relabel, scans[split].limit_key) for split in chosen
+        },
+        configuration=_plain(config),
+    )
+    return job, {split: scans[split] for split in chosen}
+
+
+def _chosen_splits(config: Config, splits: Sequence[str]) -> list[str]:
+    for split in splits:
+        if contract.canonical_split(split) not in config.splits:
+            raise ConfigError(f"--split {split}: the configuration has {', '.join(config.splits)}")
+    return list(dict.fromkeys(map(contract.canonical_split, splits))) or list(config.splits)
+
+
+def _plain(config: Config) -> dict[str, Any]:
+    """Returns a configuration as JSON holds it."""
+    return json.loads(
+        json.dumps(dataclasses.asdict(config), default=lambda v: str(v) if isinstance(v, Fraction) else v)
+    )
+
+
+@contextlib.contextmanager
+def _lock(directory: str) -> Iterator[None]:
+    """Keeps other runs out of a local output folder; the kernel lets go of it however this process ends."""
+    if not files.is_local(directory):
+        yield
+        return
+    path = Path(directory, contract.STATE_DIR, "lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+    except OSError as error:
+        raise RunError(f"{directory}: can't be written: {error.strerror}. Choose another data_dir") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RunError(f"{directory}: another run is at work there; wait for its end or stop it") from None
+        yield
+
+
+@contextlib.contextmanager
+def _stop_on_signals() -> Iterator[None]:
+    """SIGINT and SIGTERM end the run early and in order; a second one ends it at once."""
+
+    def stop(number: int, _frame: object) -> None:
+        stopping.set()
+        signal.signal(number, before[number])
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        stopping.clear()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _execute(job: Job, beam_args: Sequence[str]) -> None:
+    options = PipelineOptions(list(beam_args))
+    options.view_as(SetupOptions).save_main_session = False  # nothing lives in __main__
+    # Named, since "DirectRunner" means an engine that changes with the network and with the graph.
+    local = options.view_as(StandardOptions).runner in (None, "DirectRunner", "FnApiRunner")
+    try:
+        pipeline = beam.Pipeline(runner=FnApiRunner() if local else None, options=options)
+        build(pipeline, job)
+        pipeline.run().wait_until_finish()
+    except _OUR_ERRORS as error:
+        raise RunError(_WHERE_RE.sub("", str(error))) from error
+    except Exception as error:
+        if quoted := _IN_TRACEBACK_RE.search(str(error)):
+            raise RunError(_WHERE_RE.sub("", quoted["message"])) from error
+        raise
+    finally:
+        close_pools()
+
+
+def _remove_temporaries(job: Job, all_of_them: bool) -> None:
+    """Deletes temporaries of runs that were killed; before a run those stay that hold records it can go on from."""
+    state_dir = files.join(job.directory, contract.STATE_DIR)
+    for name in list(files.names(state_dir)):
+        match = _PARTIAL_RE.fullmatch(name)
+        if not match:
+            continue
+        if not all_of_them:
+            state = read_state(files.join(state_dir, f"{match['state']}.json"))
+            if state and any(row.file.endswith(name) for row in state.rows):
+                continue
+        files.delete(files.join(state_dir, name))
+
+
+def _split_summary(job: Job, split: str, found: Scan) -> SplitSummary:
+    info = json.loads(files.read_whole(files.join(job.directory, contract.info_file(split))) or b"{}")
+    return SplitSummary(
+        split=split,
+        asked=info["num_asked"],
+        written=info["num_clips"],
+        failed=info["num_failed"],
+        shards=info["num_shards"],
+        bytes=info["bytes"],
+        left_out={
+            "of another split": found.other_split,
+            "of a class not kept": found.other_class,
+            "beyond the limit": found.beyond_limit,
+            "said twice": found.duplicates,
+        },
+    )

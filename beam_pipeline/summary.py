@@ -1,0 +1,95 @@
+"""What a run says at its end."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+
+from beam_pipeline.clips import REASONS
+
+
+@dataclass(frozen=True, slots=True)
+class SplitSummary:
+    """One split: clips asked for, written and failed by reason, and rows of its lists that were left out."""
+
+    split: str
+    asked: int
+    written: int
+    failed: dict[str, int]
+    shards: int
+    bytes: int
+    left_out: dict[str, int]  # rows of another split, of a class not kept, beyond the limit, or said twice
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A whole run. `stopped`: by a signal, before its end; `limited`: a limit left clips out."""
+
+    name: str
+    directory: str
+    splits: tuple[SplitSummary, ...]
+    seconds: float
+    stopped: bool
+    limited: bool
+
+    @property
+    def exit_status(self) -> int:
+        """0 at the end of the run, 1 where nothing could be written, 3 where it stopped early on purpose."""
+        if self.stopped:
+            return 3
+        if any(s.asked for s in self.splits) and not any(s.written for s in self.splits):
+            return 1
+        return 3 if self.limited else 0
+
+    def as_json(self) -> str:
+        """Returns the summary as one JSON object on one line."""
+        return json.dumps(dataclasses.asdict(self) | {"exit_status": self.exit_status}, ensure_ascii=False)
+
+    def as_text(self) -> str:
+        """Returns the summary for people."""
+        lines = [f"{self.name} in {self.directory}"]
+        for split in self.splits:
+            failed = sum(split.failed.values())
+            lines.append(
+                f"  {split.split}: {split.asked:,} clips asked for, {split.written:,} written, {failed:,} failed; "
+                f"{_plural(split.shards, 'shard')}, {_size(split.bytes)}"
+            )
+            for reason, count in sorted(split.failed.items(), key=lambda item: (-item[1], item[0])):
+                again = "; a rerun tries them again" if REASONS[reason] else ""
+                lines.append(f"    {count:>9,} {reason}{again}")
+            left_out = ", ".join(f"{count:,} {what}" for what, count in split.left_out.items() if count)
+            if left_out:
+                lines.append(f"    rows left out: {left_out}")
+        lines.append(f"  took {_duration(self.seconds)}")
+        lines.append(f"  {self._next()}")
+        return "\n".join(lines)
+
+    def _next(self) -> str:
+        if self.stopped:
+            return "Stopped before the end: run the same command again to go on."
+        if self.exit_status == 1:
+            return "Not one clip could be written: the ledger clips-<split>.parquet says why for each."
+        if self.limited:
+            return "Only a part was asked for (--limit): run again without it to go on."
+        if any(split.failed for split in self.splits):
+            return "Why each clip failed is in clips-<split>.parquet; run again when there is more in the store."
+        return "Complete."
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _size(count: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
