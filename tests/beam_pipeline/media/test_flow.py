@@ -1,0 +1,210 @@
+"""Optical flow: right vectors, the stored levels, and the same bytes everywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+import simplejpeg
+
+from beam_pipeline.clips import ClipError
+from beam_pipeline.media.flow import METHODS, decode_flow, encode_flow, estimate_flow
+from beam_pipeline.media.settings import Flow
+
+SHIFT = (3, -2)  # x to the right, y upwards
+
+
+def texture(height: int, width: int, seed: int = 0) -> np.ndarray:
+    noise = np.random.default_rng(seed).integers(0, 256, (height, width), dtype=np.uint8)
+    return cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 2), None, 0, 255, cv2.NORM_MINMAX)
+
+
+def moving(num_frames: int, height: int, width: int, shift: tuple[int, int] = SHIFT) -> list[np.ndarray]:
+    """Frames of one texture that moves by `shift` pixels a frame and comes in again on the other side."""
+    x, y = shift
+    base = texture(height, width)
+    return [np.roll(base, (k * y, k * x), axis=(0, 1)) for k in range(num_frames)]
+
+
+def real_luma(path: Path, num_frames: int, size: tuple[int, int] = (340, 256)) -> list[np.ndarray]:
+    with av.open(str(path)) as container:
+        frames = [frame for frame, _ in zip(container.decode(video=0), range(num_frames), strict=False)]
+        return [cv2.resize(frame.to_ndarray(format="gray"), size, interpolation=cv2.INTER_AREA) for frame in frames]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_vectors_point_to_where_a_texture_moves(method: str) -> None:
+    first, second = moving(2, 64, 80)
+    vectors = estimate_flow(first, second, method)
+    assert vectors.shape == (64, 80, 2)
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(np.median(vectors[8:-8, 8:-8], axis=(0, 1)), SHIFT, atol=0.25)
+
+
+def test_image_k_is_the_flow_from_frame_k_to_the_next() -> None:
+    still_then_moving = [moving(1, 64, 80)[0], *moving(3, 64, 80)]
+    encoded = encode_flow(still_then_moving, Flow("dis")).encoded
+    medians = [np.median(decode_flow(image, 20.0)[8:-8, 8:-8], axis=(0, 1)) for image in encoded]
+    np.testing.assert_allclose(medians, [(0, 0), SHIFT, SHIFT], atol=0.25)
+
+
+def test_red_is_x_and_green_is_y_and_blue_is_nothing() -> None:
+    image = simplejpeg.decode_jpeg(encode_flow(moving(2, 64, 80), Flow("dis", bound_px=10)).encoded[0])
+    expected = [round((v + 10) / 20 * 255) for v in SHIFT] + [0]
+    np.testing.assert_allclose(np.median(image[8:-8, 8:-8], axis=(0, 1)), expected, atol=3)
+
+
+def test_chroma_is_not_subsampled() -> None:
+    _, _, _, subsampling = simplejpeg.decode_jpeg_header(encode_flow(moving(2, 32, 32), Flow("dis")).encoded[0])
+    assert subsampling == "444"
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("clip", ["R6llTwEh07w.mp4", "WUzgd7C1pWA.mp4", "mmaction2_demo.mp4"])
+def test_stored_flow_of_a_real_clip_is_near_the_estimate(test_data: Path, method: str, clip: str) -> None:
+    size = (340, 256) if method != "tvl1" else (128, 96)
+    luma = real_luma(test_data / "videos" / clip, 3, size)
+    flow = Flow(method, bound_px=20.0)
+    for image, pair in zip(encode_flow(luma, flow).encoded, pairwise(luma), strict=True):
+        expected = np.clip(estimate_flow(*pair, method), -20, 20)
+        error = np.abs(decode_flow(image, 20.0) - expected)
+        assert error.mean() < (0.1 if method != "farneback" else 0.16)  # rougher flow: more for JPEG to lose
+        assert error.max() < 2.8
+
+
+def test_levels_are_rounded_not_truncated(test_data: Path) -> None:
+    luma = real_luma(test_data / "videos" / "R6llTwEh07w.mp4", 8)
+    images = encode_flow(luma, Flow("dis", quality=100)).encoded
+    expected = [estimate_flow(a, b, "dis") for a, b in pairwise(luma)]
+    bias = np.mean([decode_flow(i, 20.0) - np.clip(e, -20, 20) for i, e in zip(images, expected, strict=True)])
+    assert abs(bias) < 0.03  # truncating: -0.078
+
+
+def test_vectors_beyond_the_bound_are_clipped_and_counted() -> None:
+    luma = moving(2, 64, 80, shift=(6, 0))
+    flow = encode_flow(luma, Flow("dis", bound_px=4))
+    vectors = estimate_flow(luma[0], luma[1], "dis")
+    assert flow.clipped == np.mean(np.abs(vectors) > 4) > 0.4
+    assert flow.mean_px == pytest.approx(np.linalg.norm(vectors, axis=-1).mean(), rel=1e-6)
+    assert simplejpeg.decode_jpeg(flow.encoded[0])[32, 40, 0] >= 253
+
+
+def test_a_clip_of_one_frame_has_no_flow() -> None:
+    flow = encode_flow([texture(32, 32)], Flow("dis"))
+    assert (flow.encoded, flow.clipped, flow.mean_px) == ([], 0.0, 0.0)
+
+
+@pytest.mark.parametrize("method", ["tvl1", "dis"])
+def test_what_a_repeated_frame_is_spared_would_have_been_zero(test_data: Path, method: str) -> None:
+    frame = real_luma(test_data / "videos" / "WUzgd7C1pWA.mp4", 1, (96, 72))[0]
+    makers = {
+        "tvl1": lambda: cv2.optflow.DualTVL1OpticalFlow_create(),
+        "dis": lambda: cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM),
+    }
+    assert not makers[method]().calc(frame, frame, None).any()
+    assert not estimate_flow(frame, frame.copy(), method).any()
+    flow = encode_flow([frame, frame, frame], Flow(method))
+    assert flow.mean_px == 0
+    assert np.abs(decode_flow(flow.encoded[1], 20.0)).max() < 0.08  # half a level
+
+
+def test_farneback_estimates_repeated_frames_as_it_does_not_give_zero() -> None:
+    frame = texture(64, 80)
+    assert estimate_flow(frame, frame, "farneback").any()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_pair_does_not_depend_on_the_pairs_before_it(method: str) -> None:
+    luma = [texture(48, 64, seed) for seed in range(4)]
+    together = encode_flow(luma, Flow(method)).encoded
+    alone = [encode_flow(pair, Flow(method)).encoded[0] for pair in pairwise(luma)]
+    assert together == alone
+
+
+def test_planes_with_padded_rows_give_the_same_flow() -> None:
+    luma = moving(2, 48, 64)
+    padded = [np.pad(frame, ((0, 0), (0, 13)), constant_values=77)[:, :64] for frame in luma]
+    assert encode_flow(padded, Flow("dis")) == encode_flow(luma, Flow("dis"))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 9), (15, 16), (8, 64), (300, 15), (9, 300)])
+def test_dis_refuses_frames_that_would_crash_it(size: tuple[int, int]) -> None:
+    with pytest.raises(ClipError, match=f"dis needs frames of 16×16 or more, got {size[1]}×{size[0]}") as raised:
+        encode_flow([texture(*size), texture(*size, seed=1)], Flow("dis"))
+    assert raised.value.reason == "unsupported"
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("size", [(16, 16), (16, 340), (500, 17)])
+def test_small_and_narrow_frames_work(method: str, size: tuple[int, int]) -> None:
+    flow = encode_flow([texture(*size), texture(*size, seed=1)], Flow(method))
+    assert decode_flow(flow.encoded[0], 20.0).shape == (*size, 2)
+
+
+@pytest.mark.parametrize("method", ["tvl1", "farneback"])
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (1, 64), (9, 200)])
+def test_tiny_frames_work_where_the_method_can(method: str, size: tuple[int, int]) -> None:
+    flow = encode_flow([texture(*size), texture(*size, seed=1)], Flow(method))
+    assert len(flow.encoded) == 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_frames_of_several_sizes_are_refused(method: str) -> None:
+    with pytest.raises(ClipError, match=f"flow by {method} fails on 64×48 frames") as raised:
+        encode_flow([texture(48, 64), texture(64, 48)], Flow(method))
+    assert raised.value.reason == "unsupported"
+
+
+def test_unknown_names_are_errors_that_say_what_there_is() -> None:
+    with pytest.raises(ValueError, match=r"flow\.method must be one of tvl1, dis, farneback, got 'raft'"):
+        estimate_flow(texture(32, 32), texture(32, 32), "raft")
+    with pytest.raises(ValueError, match=r"flow\.storage must be jpeg444, got 'png'"):
+        encode_flow([texture(32, 32)], Flow(storage="png"))
+
+
+def test_opencv_is_left_as_it_was() -> None:
+    before = cv2.getNumThreads(), cv2.useOptimized()
+    encode_flow(moving(2, 32, 32), Flow("dis"))
+    with pytest.raises(ClipError):
+        encode_flow(moving(2, 8, 8), Flow("dis"))
+    assert (cv2.getNumThreads(), cv2.useOptimized()) == before
+
+
+def digest() -> str:
+    """Over the flow of a moving and a random pair, by every method."""
+    hashed = hashlib.sha256()
+    for method in METHODS:
+        flow = encode_flow([*moving(2, 48, 68), texture(48, 68, seed=5)], Flow(method))
+        hashed.update(b"".join(flow.encoded) + repr((flow.clipped, flow.mean_px)).encode())
+    return hashed.hexdigest()
+
+
+@pytest.mark.parametrize(
+    "reduced",
+    [
+        {"OPENCV_CPU_DISABLE": "AVX2,AVX512-SKX"},
+        {"OPENCV_CPU_DISABLE": "SSE4.1,SSE4.2,AVX,FP16,AVX2,AVX512-SKX", "OPENCV_IPP": "disabled"},
+        {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-AVX512F", "NPY_DISABLE_CPU_FEATURES": "AVX2 FMA3"},
+        {"JSIMD_FORCENONE": "1"},
+    ],
+    ids=["no-avx2", "sse2-no-ipp", "libm-and-numpy", "jpeg-without-simd"],
+)
+def test_a_lesser_processor_gives_the_same_bytes(reduced: dict[str, str]) -> None:
+    program = f"from {__name__} import digest; print(digest())"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | reduced,
+        cwd=Path(__file__).parents[3],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split()[-1] == digest()
