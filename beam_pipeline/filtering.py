@@ -9,14 +9,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
-
-from beam_pipeline.annotations.files import base_name, numbered_lines, opened, read_head
+from beam_pipeline import files
 from beam_pipeline.annotations.json_text import spliced
 from beam_pipeline.annotations.listings import ListingParser
 from beam_pipeline.annotations.objects import kept_entries
+from beam_pipeline.annotations.opening import base_name, numbered_lines, opened, read_head
 from beam_pipeline.annotations.reading import read_rows, recognise
 from beam_pipeline.annotations.tables import Header, row_parser
 from beam_pipeline.labels import read_class_list, with_nearest
@@ -59,25 +58,18 @@ def filter_annotations(class_list: str | Sequence[object], annotations_in: str, 
     temporary = f"{annotations_out}.tmp-{uuid.uuid4().hex[:8]}"
     try:
         _write(temporary, _kept_text(annotations_in, classes), zipped=annotations_out.endswith(".gz"))
-        FileSystems.rename([temporary], [annotations_out])
+        files.publish(temporary, annotations_out)
     except BaseException:
         with contextlib.suppress(Exception):  # what went wrong first is what has to be told
-            _remove(temporary)
+            files.delete(temporary)
         raise
     return filtered
-
-
-def _remove(path: str) -> None:
-    if FileSystems.get_scheme(path):
-        FileSystems.delete([path])
-    else:  # for which FileSystems takes brackets in a name for a pattern
-        Path(path).unlink()
 
 
 def _same_file(one: str, other: str) -> bool:
     if one == other:
         return True
-    if FileSystems.get_scheme(one) or FileSystems.get_scheme(other):
+    if not (files.is_local(one) and files.is_local(other)):
         return False
     return Path(other).exists() and Path(one).exists() and Path(one).samefile(other)
 
@@ -139,8 +131,8 @@ def _kept_listing(lines: Iterator[tuple[int, str]], source: str, classes: frozen
 
 def _write(path: str, pieces: Iterator[str], zipped: bool) -> None:
     with contextlib.ExitStack() as stack:
-        file = stack.enter_context(FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED))
+        target: BinaryIO | gzip.GzipFile = stack.enter_context(files.create(path))
         if zipped:  # without a name and a time, so that the same rows are the same file
-            file = stack.enter_context(gzip.GzipFile("", "wb", fileobj=file, mtime=0))
+            target = stack.enter_context(gzip.GzipFile("", "wb", fileobj=target, mtime=0))
         for piece in pieces:
-            file.write(piece.encode("utf-8", "surrogateescape"))
+            target.write(piece.encode("utf-8", "surrogateescape"))

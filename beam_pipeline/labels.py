@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from beam_pipeline.annotations.files import BOM, AnnotationError, numbered_lines, opened
 from beam_pipeline.annotations.names import did_you_mean, is_name
+from beam_pipeline.annotations.opening import BOM, AnnotationError, numbered_lines, opened
 
 # Data sets that share the label list of another one.
 _SAME_LABELS = {"k700_2020": "k700"}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from beam_pipeline.annotations.files import BOM, EXPECTED, AnnotationError
+from beam_pipeline.annotations.opening import BOM, EXPECTED, AnnotationError
 
 MAX_MEMBER_CHARS = 1 << 24  # a member is one video, some 300 characters
 _BLOCK_BYTES = 1 << 18
@@ -54,21 +54,67 @@ def walk(stream: BinaryIO, path: str, descend: str) -> Iterator[Part]:
     yield Part("close", cursor.take(), 0)
 
 
-def spliced(parts: Iterator[tuple[Part, bool]]) -> Iterator[str]:
+def spliced(parts: Iterable[tuple[Part, bool]]) -> Iterator[str]:
     """Yields the text of a document of which some members are left out: pairs of a part and whether it is kept."""
-    first = [True]
+    joiners = [_Joiner()]
     for part, kept in parts:
         if part.kind == "close":
             yield part.text
             if part.depth:
-                first.pop()
-        elif kept:
-            if not first[-1]:
-                yield ","
-            first[-1] = False
-            yield part.text
+                joiners.pop()
+        else:
+            yield joiners[-1].join(part.text, kept)
             if part.kind == "open":
-                first.append(True)
+                joiners.append(_Joiner())
+
+
+class _Joiner:
+    """Puts commas between the members of an object or list that are kept, the first of them where the first stood."""
+
+    def __init__(self) -> None:
+        self._blanks: str | None = None
+        self._any_kept = False
+
+    def join(self, text: str, kept: bool) -> str:
+        """Returns what the next member, with the blanks before it, adds to the document."""
+        bare = text.lstrip(" \t\r\n")
+        if self._blanks is None:
+            self._blanks = text[: len(text) - len(bare)]
+        if not kept:
+            return ""
+        if self._any_kept:
+            return "," + text
+        self._any_kept = True
+        return self._blanks + bare
+
+
+def without_elements(text: str, key: str, kept: Sequence[bool]) -> str:
+    """Returns the text of a member, an object with a list under `key`, with those elements of it that are kept."""
+    at = _after(text, _DECODER.raw_decode(text, _after(text, 0))[1], ":")
+    begin = 0
+    while text[at] in "{,":
+        member_key, at = _DECODER.raw_decode(text, _after(text, at + 1))
+        at = _after(text, at, ":")
+        if member_key == key:  # of a key that is there twice the last counts, as it does to a parser
+            begin = at + 1
+        at = _after(text, _DECODER.raw_decode(text, at)[1])
+    joiner = _Joiner()
+    joined = ""
+    end = element_begin = begin
+    for is_kept in kept:
+        end = _DECODER.raw_decode(text, _after(text, element_begin))[1]
+        joined += joiner.join(text[element_begin:end], is_kept)
+        element_begin = text.find(",", end) + 1
+    return text[:begin] + joined + text[end:]
+
+
+def _after(text: str, at: int, char: str = "") -> int:
+    """Returns where the next value begins: after blanks, `char` and blanks again."""
+    if char:
+        at = text.index(char, at) + 1
+    match = _NOT_SPACE_RE.search(text, at)
+    assert match, f"nothing follows {text[:40]!r}"
+    return match.start()
 
 
 def _walk_object(cursor: _Cursor, depth: int, key: str, descend: str) -> Iterator[Part]:

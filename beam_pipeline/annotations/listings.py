@@ -15,8 +15,8 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from beam_pipeline.annotations.files import BOM, numbered_lines
-from beam_pipeline.annotations.rows import Origin, Row
+from beam_pipeline.annotations.opening import BOM, numbered_lines
+from beam_pipeline.annotations.rows import Origin, Row, quoted
 from tf_data import contract
 
 CLIP_NAME_RE = re.compile(r"(?P<id>.+)_(?P<start>\d{6}(?:\.\d+)?)_(?P<end>\d{6}(?:\.\d+)?)(?:\.\w{1,5})?")
@@ -62,7 +62,7 @@ class ListingParser:
         if name.startswith(".") or not _HAS_SUFFIX_RE.fullmatch(name):
             return None
         return self._origin.bad(
-            number, f"{name[:100]!r} names no clip, as id_000012_000022.mp4 does", name, label, split
+            number, f"{quoted(name)} names no clip, as id_000012_000022.mp4 does", name, label, split
         )
 
 

@@ -7,13 +7,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from beam_pipeline.annotations.files import EXPECTED, AnnotationError
-from beam_pipeline.annotations.json_text import JsonNumber, Part, walk
+from beam_pipeline.annotations.json_text import JsonNumber, Part, walk, without_elements
 from beam_pipeline.annotations.listings import CLIP_NAME_RE
-from beam_pipeline.annotations.rows import Origin, Row
+from beam_pipeline.annotations.opening import EXPECTED, AnnotationError
+from beam_pipeline.annotations.rows import Origin, Row, quoted
 
 DATABASE = "database"
 _MAX_UNKNOWN = 10_000  # members without annotations before a file is taken for something else
@@ -75,6 +75,19 @@ def read_entries(stream: BinaryIO, path: str, source: str, order: int = 0) -> It
         )
 
 
+def kept_entries(stream: BinaryIO, path: str, source: str, classes: frozenset[str]) -> Iterator[tuple[Part, bool]]:
+    """Yields the parts of a document, and whether each is kept: all but entries without an annotation of `classes`.
+
+    An entry that has annotations of other classes too is kept without those.
+    """
+    for entry in read_entries(stream, path, source):
+        kept = [row.label in classes for row in entry.rows]
+        if any(kept) and not all(kept):
+            yield replace(entry.part, text=without_elements(entry.part.text, "annotations", kept)), True
+        else:
+            yield entry.part, any(kept) or not entry.rows
+
+
 def _at_depth(part: Part, depth: int) -> bool:
     return part.kind == "member" and part.depth == depth
 
@@ -86,31 +99,31 @@ def _is_entry(part: Part) -> bool:
 def _rows(part: Part, number: int, origin: Origin) -> tuple[Row, ...]:
     entry = part.value
     if not isinstance(entry, dict) or "annotations" not in entry:
-        return (origin.bad(number, f"{part.key[:60]!r} has no annotations", part.key),)
+        return (origin.bad(number, f"{quoted(part.key)} has no annotations", part.key),)
     annotations = entry["annotations"]
     subset = entry.get("subset", "")
     split = subset if isinstance(subset, str) else ""
     if isinstance(annotations, dict):
         annotations = [annotations]
     if not isinstance(annotations, list) or not annotations:
-        return (origin.bad(number, f"{part.key[:60]!r} has no annotation: {str(annotations)[:60]}", part.key),)
+        return (origin.bad(number, f"{quoted(part.key)} has no annotation: {str(annotations)[:60]}", part.key),)
     return tuple(_row(part.key, annotation, split, number + i, origin) for i, annotation in enumerate(annotations))
 
 
 def _row(video_id: str, annotation: object, split: str, number: int, origin: Origin) -> Row:
     if not isinstance(annotation, dict):
         return origin.bad(
-            number, f"{video_id[:60]!r} has no object for an annotation: {str(annotation)[:60]}", video_id
+            number, f"{quoted(video_id)} has no object for an annotation: {str(annotation)[:60]}", video_id
         )
     label = annotation.get("label", "")
     if label is None:
         label = ""
     if not isinstance(label, str) or isinstance(label, JsonNumber):
-        return origin.bad(number, f"label {str(label)[:60]} of {video_id[:60]!r} is not a string", video_id)
+        return origin.bad(number, f"label {str(label)[:60]} of {quoted(video_id)} is not a string", video_id)
     segment = annotation.get("segment")
     if segment is None and (match := CLIP_NAME_RE.fullmatch(video_id)):
         return origin.row(number, match["id"], match["start"], match["end"], label, split)
     if not isinstance(segment, list) or len(segment) != 2 or not all(isinstance(time, str) for time in segment):
         found = "is missing" if segment is None else f"{str(segment)[:60]} is not [start, end]"
-        return origin.bad(number, f"segment of {video_id[:60]!r} {found}", video_id, label)
+        return origin.bad(number, f"segment of {quoted(video_id)} {found}", video_id, label)
     return origin.row(number, video_id, segment[0], segment[1], label, split)

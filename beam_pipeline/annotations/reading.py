@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from beam_pipeline.annotations.files import base_name, decoded, no_list, opened, read_head
 from beam_pipeline.annotations.listings import is_listing, read_listing
 from beam_pipeline.annotations.objects import read_objects
+from beam_pipeline.annotations.opening import base_name, decoded, no_list, opened, read_head
 from beam_pipeline.annotations.rows import Row
 from beam_pipeline.annotations.tables import Header, find_header, read_table
 

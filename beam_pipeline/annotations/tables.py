@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from beam_pipeline.annotations.files import BOM, AnnotationError, numbered_lines
-from beam_pipeline.annotations.rows import Origin, Row
+from beam_pipeline.annotations.opening import BOM, AnnotationError, numbered_lines
+from beam_pipeline.annotations.rows import Origin, Row, printable, quoted
 
 DELIMITERS = (",", "\t", ";")
 
@@ -64,7 +64,7 @@ def _header(line: str, delimiter: str) -> Header | None:
         fields = _quoted_fields(line, delimiter)
     except csv.Error:
         return None
-    names = tuple(field.strip().lower() for field in fields)
+    names = tuple(printable(field.strip().lower()) for field in fields)
     columns = {}
     for column, aliases in COLUMNS.items():
         for alias in aliases:
@@ -92,7 +92,7 @@ def row_parser(header: Header, source: str, order: int = 0) -> Callable[[int, st
     label_at = header.columns.get("label", -1)
     split_at = header.columns.get("split", -1)
     last_at = max(header.columns.values())
-    blank = delimiter + '" \t\r\n' + BOM
+    blank = delimiter + " \t\r\n" + BOM
     origin = Origin(
         source,
         order,
@@ -109,7 +109,7 @@ def row_parser(header: Header, source: str, order: int = 0) -> Callable[[int, st
             try:
                 fields = _quoted_fields(line, delimiter)
             except csv.Error as error:
-                return origin.bad(number, f"its quotes are broken ({error}): {line[:100]!r}", line)
+                return origin.bad(number, f"its quotes are broken ({error}): {quoted(line)}", line)
         else:
             fields = line.split(delimiter)
         if len(fields) != width:

@@ -150,6 +150,6 @@ def _looks_like_text(lines: list[str]) -> str:
         return f"has no header line: its first line is {first[:100]!r}"
     if re.fullmatch(r"\S+[ ,\t]\d+", first):
         return f"is a list of files or names with numbers: its first line is {first[:100]!r}"
-    if not any("," in line or "\t" in line or ";" in line for line in lines):
+    if not re.search("[,;\t]", first):
         return f"is a list of names or plain text: its first line is {first[:100]!r}"
     return f"has no header line that names the columns: its first line is {first[:100]!r}"
