@@ -10,11 +10,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tf_data.catalog import DatasetNotFoundError as DatasetNotFoundError
+    from tf_data.info import Info as Info
     from tf_data.loading import ReadConfig as ReadConfig
     from tf_data.loading import load as load
 
-_MODULE_OF = {"load": "tf_data.loading", "ReadConfig": "tf_data.loading"}
-__all__ = sorted(_MODULE_OF)
+_MODULE_OF = {
+    "DatasetNotFoundError": "tf_data.catalog",
+    "Info": "tf_data.info",
+    "ReadConfig": "tf_data.loading",
+    "load": "tf_data.loading",
+}
+__all__ = ["DatasetNotFoundError", "Info", "ReadConfig", "load"]
 
 
 def __getattr__(name: str) -> Any:

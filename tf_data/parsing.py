@@ -1,0 +1,101 @@
+"""One serialised record to the strings and numbers in it; nothing is decoded here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from tf_data import contract
+
+_QUALITY = contract.QUALITY_PREFIX
+# What `extras` may ask for: the element's key, where it is in the record, and what stands in where others left it out.
+_EXTRAS = {
+    "label_name": (contract.LABEL_STRING, tf.string, ""),
+    "clip_id": (contract.EXAMPLE_ID, tf.string, ""),
+    "short": (f"{_QUALITY}/short", tf.int64, 0),
+    "damaged": (f"{_QUALITY}/damaged", tf.int64, 0),
+    "rotated": (f"{contract.SOURCE_PREFIX}/rotation", tf.int64, 0),
+    "has_audio": (f"{_QUALITY}/has_audio", tf.int64, 0),
+}
+EXTRAS = tuple(_EXTRAS)
+_FLAGS = ("short", "damaged", "rotated", "has_audio")
+_LIST_OF_STREAM = {"rgb": contract.IMAGE_ENCODED, "flow": contract.FLOW_ENCODED, "audio": contract.AUDIO_FLOATS}
+
+
+class ParsedClip(NamedTuple):
+    """What a record holds: still encoded frames (string [T], [T - 1]), samples (float32 [L]), and what is said of it.
+
+    A stream that is not asked for is None.
+    """
+
+    frames: tf.Tensor | None
+    flow: tf.Tensor | None
+    audio: tf.Tensor | None
+    num_frames: tf.Tensor  # int32 scalar, T
+    label: tf.Tensor  # int64 scalar, -1 without one
+    name_key: tf.Tensor  # int64 scalar, a hash of the clip's id, for records without an index
+    extras: dict[str, tf.Tensor]
+
+
+def parse(record: tf.Tensor, place: tf.Tensor, streams: Sequence[str], extras: Sequence[str]) -> ParsedClip:
+    """Parses one `SequenceExample`.
+
+    Args:
+      record: string scalar.
+      place: string scalar for error messages, where the record is from.
+      streams: which of rgb, flow and audio to take.
+      extras: which of `EXTRAS` to take.
+
+    Raises:
+      tf.errors.InvalidArgumentError: it is no SequenceExample, a key has another type or number of values, or a stream
+        that is asked for is missing; the message names the place and the key.
+    """
+    context = {
+        contract.EXAMPLE_ID: tf.io.FixedLenFeature([], tf.string, ""),
+        contract.LABEL_INDEX: tf.io.FixedLenFeature([], tf.int64, contract.UNLABELLED),
+    } | {key: tf.io.FixedLenFeature([], dtype, default) for key, dtype, default in (_EXTRAS[name] for name in extras)}
+    # The image list is parsed for every stream: its length is the clip's, by which all streams are kept in time.
+    lists: dict[str, object] = {
+        contract.IMAGE_ENCODED: tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True)
+    }
+    if "flow" in streams:
+        lists[contract.FLOW_ENCODED] = tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True)
+    if "audio" in streams:
+        lists[contract.AUDIO_FLOATS] = tf.io.RaggedFeature(tf.float32)
+    values, sequences = tf.io.parse_single_sequence_example(
+        record, context_features=context, sequence_features=lists, example_name=place
+    )
+    if "audio" in streams:
+        sequences[contract.AUDIO_FLOATS] = sequences[contract.AUDIO_FLOATS].flat_values
+    clip_id, frames = values[contract.EXAMPLE_ID], sequences[contract.IMAGE_ENCODED]
+    flow = sequences.get(contract.FLOW_ENCODED)
+    needs = [(_LIST_OF_STREAM[stream], stream) for stream in streams]
+    if set(streams) == {"audio"}:
+        needs.append((contract.IMAGE_ENCODED, "audio"))
+    checks = [_check_list(key, tf.size(sequences[key]), stream, place, clip_id) for key, stream in needs]
+    with tf.control_dependencies(checks):
+        num_frames = tf.size(frames)
+        if flow is not None:
+            num_frames = tf.where(num_frames > 0, num_frames, tf.size(flow) + 1)  # others' records of flow alone
+    # Records without an id are told apart by their first frame.
+    name = tf.strings.join([clip_id, tf.strings.reduce_join(frames[:1])])
+    return ParsedClip(
+        frames=frames if "rgb" in streams else None,
+        flow=flow,
+        audio=sequences.get(contract.AUDIO_FLOATS),
+        num_frames=num_frames,
+        label=values[contract.LABEL_INDEX],
+        name_key=tf.strings.to_hash_bucket_fast(name, 2**63 - 1),
+        extras={name: _extra(name, values[_EXTRAS[name][0]]) for name in extras},
+    )
+
+
+def _check_list(key: str, size: tf.Tensor, stream: str, place: tf.Tensor, clip_id: tf.Tensor) -> tf.Operation:
+    problem = f"): {key} is missing or empty, and the stream {stream!r} needs it; leave the stream out, or pass "
+    return tf.debugging.Assert(size > 0, [tf.strings.join([place, " (", clip_id, problem, "on_error='skip'"])])
+
+
+def _extra(name: str, value: tf.Tensor) -> tf.Tensor:
+    return value != 0 if name in _FLAGS else value
