@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import re
 import zlib
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from beam_pipeline.clips import VIDEO_ID_RE
 BOM = "\ufeff"
 MAX_LINE_BYTES = 1 << 20  # a line of an annotation list has some 50 bytes; this bounds what a zip bomb can cost
 HEAD_BYTES = 1 << 18  # what formats are recognised from: K600's listing names its 600 classes before its first clip
+_BUFFER_BYTES = 1 << 18
 
 EXPECTED = (
     "expected an annotation list: a table with a header line such as label,youtube_id,time_start,time_end,split, a "
@@ -44,7 +46,9 @@ def opened(path: str) -> Iterator[BinaryIO]:
         raise AnnotationError(f"{path} can't be read: {_reason(error)}") from error
     with file:
         try:
-            yield gzip.GzipFile(fileobj=file) if zipped else file  # type: ignore[misc]  # all that a BinaryIO is used for
+            # Some file systems' readers have no buffer, and would read a line byte by byte.
+            buffered = io.BufferedReader(file, _BUFFER_BYTES)
+            yield gzip.GzipFile(fileobj=buffered) if zipped else buffered  # type: ignore[misc]
         except (OSError, EOFError, zlib.error) as error:
             raise AnnotationError(f"{path} can't be read to its end: {_reason(error)}") from error
 
