@@ -194,15 +194,13 @@ def _is_gap(sounds: list[_Sound], index: int, first: _Sound, num_samples: int) -
 
 
 def _begin_s(members: list[_Sound], indices: list[int]) -> Fraction:
-    """When a run begins: its first frame's time, unless the others' rule it out.
+    """When a run begins, as its frames' times say it: the median.
 
-    A clock coarser than a sample (1 ms in Matroska) tells each frame's time within half a tick only. All together tell
-    it to a sample or so, and so a clip cut from the middle of a video sounds where it does when read from the start.
+    A clock coarser than a sample (1 ms in Matroska) tells each frame's time within half a tick only, all together tell
+    it much better; so a clip cut from the middle of a video sounds where it does when read from the start.
     """
-    starts_s = [m.time_s - Fraction(i, m.rate) for i, m in zip(indices, members, strict=False)]
-    half_tick_s = members[0].tick_s / 2
-    earliest_s, latest_s = max(starts_s) - half_tick_s, min(starts_s) + half_tick_s
-    return starts_s[0] if earliest_s > latest_s else min(max(starts_s[0], earliest_s), latest_s)
+    starts_s = sorted(m.time_s - Fraction(i, m.rate) for i, m in zip(indices, members, strict=False))
+    return starts_s[len(starts_s) // 2]
 
 
 def _frames(container: InputContainer, stream: AudioStream, start_s: Fraction) -> Iterator[av.AudioFrame]:
