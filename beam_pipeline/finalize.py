@@ -101,7 +101,7 @@ def _add_to_index(index: dict[str, list], records: list[StateRow]) -> None:
 def _write_index(path: str, index: dict[str, list]) -> None:
     columns = {name: np.array(index[name], dtype=dtype) for name, dtype in contract.INDEX_COLUMNS.items()}
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **columns)  # type: ignore[arg-type]  # the columns are keywords
+    np.savez(buffer, allow_pickle=False, **columns)
     files.write_whole(path, buffer.getvalue())
 
 

@@ -59,7 +59,7 @@ def _watch(job: Job, splits: list[str], bar: tqdm, ended: threading.Event) -> No
         reasons = sum((counts for _, counts in seen.values()), Counter())
         done = reasons.total()
         bar.set_postfix(failed=done - reasons[""], refresh=False)
-        bar.n = min(done, bar.total)
+        bar.n = done
         bar.refresh()
         if last:
             return

@@ -7,6 +7,7 @@ our own, so that they live beside TensorFlow's in one process: the wire carries 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -14,7 +15,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 Value = bytes | str | int | float | np.ndarray | Sequence
 
 
-def _message_types() -> Mapping[str, type]:
+def _message_types() -> Mapping[str, Any]:
     field = descriptor_pb2.FieldDescriptorProto
     package = "kinetics_tfrecords"
     file = descriptor_pb2.FileDescriptorProto(name=f"{package}/example.proto", package=package, syntax="proto3")
@@ -93,27 +94,27 @@ def parse_sequence_example(record: bytes) -> tuple[dict[str, list], dict[str, li
     return context, lists
 
 
-def _get(feature: object) -> list:
-    kind = feature.WhichOneof("kind")  # type: ignore[attr-defined]  # the message types are made at run time
+def _get(feature: Any) -> list:
+    kind = feature.WhichOneof("kind")
     return list(getattr(feature, kind).value) if kind else []
 
 
-def _set(feature: object, value: Value) -> None:
+def _set(feature: Any, value: Value) -> None:
     if isinstance(value, np.ndarray):
         if value.dtype != np.float32:
             raise TypeError(f"an array feature must be float32, got {value.dtype}")
         # Half a million samples one by one cost 20 ms; as one packed field they are parsed in one copy.
         packed = value.astype("<f4").tobytes()
-        feature.float_list.MergeFromString(b"\x0a" + _varint(len(packed)) + packed)  # type: ignore[attr-defined]
+        feature.float_list.MergeFromString(b"\x0a" + _varint(len(packed)) + packed)
         return
-    values = value if isinstance(value, list | tuple) else [value]
+    values: Sequence[Any] = value if isinstance(value, list | tuple) else [value]
     first = values[0]
     if isinstance(first, bytes | str):
-        feature.bytes_list.value.extend(v.encode() if isinstance(v, str) else v for v in values)  # type: ignore[attr-defined]
+        feature.bytes_list.value.extend(v.encode() if isinstance(v, str) else v for v in values)
     elif isinstance(first, float | np.floating):
-        feature.float_list.value.extend(values)  # type: ignore[attr-defined]
+        feature.float_list.value.extend(values)
     else:
-        feature.int64_list.value.extend(int(v) for v in values)  # type: ignore[attr-defined]
+        feature.int64_list.value.extend(int(v) for v in values)
 
 
 def _varint(number: int) -> bytes:

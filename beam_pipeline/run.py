@@ -166,7 +166,7 @@ def _stop_on_signals() -> Iterator[None]:
 
     def stop(number: int, _frame: object) -> None:
         stopping.set()
-        signal.signal(number, before[number])
+        signal.signal(number, before[signal.Signals(number)])
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
