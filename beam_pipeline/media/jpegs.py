@@ -10,7 +10,7 @@ import simplejpeg
 from av.video.frame import VideoFrame
 
 from beam_pipeline.media.color import Planes, conversion_to_jpeg, to_jpeg_ycbcr
-from beam_pipeline.media.scaling import Orientation, OutputSize, orientation_of, output_size, scaler, turned
+from beam_pipeline.media.scaling import Orientation, OutputSize, Scaler, orientation_of, output_size, turned
 from beam_pipeline.media.settings import Encode
 
 
@@ -33,7 +33,7 @@ class FrameEncoder:
         self.jpegs: list[bytes] = []
         self.luma: list[np.ndarray] = []
         self.repeated_frames = 0
-        self._scale = scaler(self.size, encode.resize)
+        self._scale = Scaler(self.size, encode.resize).planes
         self._quality = encode.jpeg_quality
         self._keep_luma = keep_luma
         self._luma_sum = 0

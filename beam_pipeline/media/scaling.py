@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import cast
 
+import av
 import cv2
 import numpy as np
 from av.sidedata.sidedata import SideData
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
+from av.video.plane import VideoPlane
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from beam_pipeline.clips import ClipError
@@ -69,7 +71,7 @@ def orientation_of(frame: VideoFrame) -> Orientation:
     if matrix is None:
         return Orientation()
     # x' = a·x + c·y, y' = b·x + d·y in 16.16 fixed point (libavutil/display.h)
-    a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].tolist()
+    a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].tolist()  # type: ignore[call-overload]
     if b == c == 0 and a and d:
         return Orientation(False, a < 0, d < 0)
     if a == d == 0 and b and c:
@@ -127,63 +129,82 @@ def _nearest_even(length: Fraction) -> int:
     return 2 * max(1, int(length / 2 + Fraction(1, 2)))
 
 
-def scaler(size: OutputSize, resize: str) -> Callable[[VideoFrame], tuple[Planes, Encoding]]:
-    """Returns a function from a frame to 8-bit 4:2:0 planes of `size`, and the encoding that they are in.
+class Scaler:
+    """Makes small planes of frames; frames of another size or pixel format in mid-stream come out at the same size.
 
     YCbCr keeps its range and matrix (both are changed later, when there are fewer pixels); RGB and palettes come out
     as JPEG's YCbCr. Chroma stays where it was sited: the left-sited chroma of most video is half a pixel off in a JPEG
-    file, as in every pipeline that doesn't resample it. The planes may be views of the frame's own memory.
-
-    Raises:
-      ClipError: `unsupported`, from that function, for a pixel format or matrix that can't be converted.
+    file, as in every pipeline that doesn't resample it.
     """
-    reformatter = VideoReformatter()
-    interpolation = _INTERPOLATION[resize]
-    neutral: list[np.ndarray] = []
 
-    def reformat(frame: VideoFrame, format_name: str, full_range: bool, **colorspaces: Colorspace) -> VideoFrame:
-        try:
-            return reformatter.reformat(
-                frame,
-                size.width,
-                size.height,
-                format_name,
-                interpolation=interpolation,
-                src_color_range=ColorRange.JPEG if full_range else ColorRange.MPEG,
-                dst_color_range=ColorRange.JPEG if full_range else ColorRange.MPEG,
-                threads=1,
-                **colorspaces,
-            )
-        except OSError as error:  # av.FFmpegError is one of these, and so is what PyAV makes of ENOSYS
-            raise ClipError("unsupported", f"swscale can't read pixel format {frame.format.name}") from error
+    def __init__(self, size: OutputSize, resize: str):
+        self._size = size
+        self._interpolation = _INTERPOLATION[resize]
+        self._reformatter = VideoReformatter()
+        self._half = ((size.height + 1) // 2, (size.width + 1) // 2)
+        self._plans: dict[tuple, _Plan] = {}
 
-    def scale(frame: VideoFrame) -> tuple[Planes, Encoding]:
-        pixel_format = frame.format
-        name = pixel_format.name
-        if pixel_format.is_rgb or pixel_format.has_palette:
-            small = reformat(frame, "yuv420p", True, dst_colorspace=Colorspace.ITU601)
-            return _planes(small), JPEG_ENCODING
+    def planes(self, frame: VideoFrame) -> tuple[Planes, Encoding]:
+        """Returns 8-bit 4:2:0 planes, which may be views of the frame's own memory, and the encoding they are in.
+
+        Raises:
+          ClipError: `unsupported` for a pixel format or matrix that can't be converted.
+        """
+        layout = (frame.format.name, frame.width, frame.height, frame.color_range, frame.colorspace)
+        plan = self._plans.get(layout)
+        if plan is None:
+            plan = self._plans[layout] = self._plan(frame)
+        if plan.target is not None:
+            frame = self._reformat(frame, plan)
+        if plan.target == "gray":
+            neutral = np.full(self._half, 128, np.uint8)
+            return (_plane(frame.planes[0], self._size.height, self._size.width), neutral, neutral), plan.encoding
+        y, cb, cr = frame.planes
+        luma = _plane(y, self._size.height, self._size.width)
+        return (luma, _plane(cb, *self._half), _plane(cr, *self._half)), plan.encoding
+
+    def _plan(self, frame: VideoFrame) -> _Plan:
+        name = frame.format.name
+        if frame.format.is_rgb or frame.format.has_palette:
+            return _Plan("yuv420p", JPEG_ENCODING, from_rgb=True)
         full_range = is_full_range(name, frame.color_range)
         encoding = encoding_of(frame.colorspace, full_range, frame.width, frame.height)
-        if len(pixel_format.components) < 3:  # grey, perhaps with alpha
-            luma = _plane(reformat(frame, "gray", full_range).planes[0])
-            if not neutral:
-                neutral.append(np.full(((size.height + 1) // 2, (size.width + 1) // 2), 128, np.uint8))
-            return (luma, neutral[0], neutral[0]), encoding
-        if name in _PLANAR_420 and (frame.width, frame.height) == (size.width, size.height):
-            return _planes(frame), encoding
-        return _planes(reformat(frame, "yuv420p", full_range)), encoding
+        if len(frame.format.components) < 3:  # grey, perhaps with alpha
+            return _Plan("gray", encoding)
+        same_size = (frame.width, frame.height) == (self._size.width, self._size.height)
+        return _Plan(None if same_size and name in _PLANAR_420 else "yuv420p", encoding)
 
-    return scale
+    def _reformat(self, frame: VideoFrame, plan: _Plan) -> VideoFrame:
+        # The same range on both sides, or swscale would convert it, at the frame's full height.
+        color_range = ColorRange.JPEG if plan.encoding.full_range else ColorRange.MPEG
+        try:
+            return self._reformatter.reformat(
+                frame,
+                self._size.width,
+                self._size.height,
+                plan.target,
+                dst_colorspace=Colorspace.ITU601 if plan.from_rgb else None,
+                interpolation=self._interpolation,
+                src_color_range=color_range,
+                dst_color_range=color_range,
+                threads=1,
+            )
+        except (av.FFmpegError, ValueError) as error:
+            raise ClipError("unsupported", f"swscale can't read pixel format {frame.format.name}") from error
 
 
-def _planes(frame: VideoFrame) -> Planes:
-    y, cb, cr = frame.planes
-    return _plane(y), _plane(cb), _plane(cr)
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What to do with frames of one layout: swscale's target format, None for none, and the encoding that results."""
+
+    target: str | None
+    encoding: Encoding
+    from_rgb: bool = False
 
 
-def _plane(plane: object) -> np.ndarray:
-    # Rows are padded, and from the last to the first in frames that a codec stores upside down.
-    line = plane.line_size  # type: ignore[attr-defined]
-    rows = np.frombuffer(plane, np.uint8).reshape(plane.height, abs(line))[:, : plane.width]  # type: ignore
-    return rows if line > 0 else rows[::-1]
+def _plane(plane: VideoPlane, height: int, width: int) -> np.ndarray:
+    # Rows are padded; a codec that stores pictures upside down has them from the last to the first.
+    line = plane.line_size
+    if line > 0:
+        return np.ndarray((height, width), np.uint8, memoryview(plane), 0, (line, 1))
+    return np.ndarray((height, width), np.uint8, memoryview(plane), -line * (height - 1), (line, 1))
