@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import re
 import tarfile
+import textwrap
 from collections import Counter
 from pathlib import Path
 
@@ -234,3 +236,16 @@ def test_json_with_an_endless_member_is_an_error(tmp_path: Path) -> None:
     bomb = gzip.compress(b'{"' + b"a" * (80 << 20))
     with pytest.raises(AnnotationError, match="not valid JSON: Unterminated string"):
         read(tmp_path, bomb)
+
+
+# -- The documentation --------------------------------------------------------------------------------------------
+
+
+def test_every_sample_in_the_documentation_is_a_list(tmp_path: Path) -> None:
+    page = Path(__file__).parents[2] / "docs" / "annotations.md"
+    formats = page.read_text(encoding="utf-8").split("## Formats")[1].split("\n## ")[0]
+    samples = re.findall(r"(?:^    .+\n)+", formats, re.MULTILINE)
+    assert len(samples) == 7
+    for sample in samples:
+        (row,) = read(tmp_path, textwrap.dedent(sample))
+        assert (row.error, row.end_us > row.start_us) == ("", True)
