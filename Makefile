@@ -1,0 +1,46 @@
+# `make` alone says what there is. Each command sets up what it needs in .venv, from a machine that has Python alone.
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/ready
+
+# The first Python of a version that all our dependencies have packages for; PYTHON=... chooses another.
+PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
+
+.PHONY: help demo test lint types format bench lock clean
+
+help:  ## what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: $(READY)  ## make a mini-Kinetics, run the job on it, read a batch, draw a picture (demo/)
+	$(RUN) -m beam_pipeline demo
+
+test: $(READY)  ## run all tests
+	$(RUN) -m pytest
+
+lint: $(READY)  ## check format and style
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/ruff check
+
+types: $(READY)  ## check types
+	$(VENV)/bin/mypy
+
+format: $(READY)  ## format the code and mend what can be mended
+	$(VENV)/bin/ruff format
+	$(VENV)/bin/ruff check --fix
+
+lock: $(READY)  ## resolve the dependencies anew into requirements.lock
+	$(VENV)/bin/pip install --quiet uv
+	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade --extra dev --generate-hashes --no-header \
+		pyproject.toml --output-file requirements.lock
+
+clean:  ## remove what demo, tests and set-up made
+	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+
+$(READY): requirements.txt requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "needs Python 3.11, 3.12 or 3.13; give its path: make PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
