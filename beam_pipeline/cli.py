@@ -88,6 +88,8 @@ def _run(arguments: argparse.Namespace, beam_args: list[str]) -> int:
 
     if unknown := _unknown_options(beam_args):
         return _fail(unknown, EXIT_USAGE)
+    if not arguments.config and not arguments.settings:
+        return _fail("what is to be made? Give --config FILE, as in --config configs/k400.yaml", EXIT_USAGE)
     try:
         summary = run(
             load_config(arguments.config, arguments.settings, arguments.data_dir),

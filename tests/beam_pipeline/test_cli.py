@@ -1,0 +1,56 @@
+"""What the command line says and how it ends."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from beam_pipeline.cli import main
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    output = capsys.readouterr().out
+    assert all(f"\n    {command} " in output for command in ("run", "filter", "demo"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "--config", "/nowhere.yaml"], "/nowhere.yaml: there is no such configuration file"),
+        (["run"], "--config"),
+        (["run", "--spilt", "val"], "did you mean --split?"),
+        (["run", "--config", "x.yaml", "--limit", "0"], "above 0"),
+        (["run", "--config", str(ROOT / "configs/k400.yaml"), "--split", "trian"], "train, val, test"),
+        (["walk"], "invalid choice"),
+        (["filter", "one"], "required"),
+        (["filter", "/nowhere", "a", "b"], "/nowhere"),
+    ],
+)
+def test_a_bad_request_exits_with_2_and_says_what_is_wrong(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        status = main(arguments)
+    except SystemExit as ended:
+        status = ended.code
+    assert status == 2
+    assert message in capsys.readouterr().err
+
+
+def test_decoding_processes_import_no_beam_through_main() -> None:
+    # A spawned child runs the parent's main module again under another name.
+    code = (
+        "import runpy, sys; runpy.run_module('beam_pipeline', run_name='__mp_main__', alter_sys=True); "
+        "sys.exit('apache_beam' in sys.modules or 'beam_pipeline.cli' in sys.modules)"
+    )
+    # `python -m beam_pipeline` runs the module beam_pipeline.__main__
+    code = code.replace("'beam_pipeline',", "'beam_pipeline.__main__',")
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

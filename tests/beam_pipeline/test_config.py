@@ -1,0 +1,103 @@
+"""A configuration is right, or every wrong key of it is named with its value and what is allowed."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from beam_pipeline.config import ConfigError, load_config
+from beam_pipeline.media.settings import Audio, Flow
+
+ROOT = Path(__file__).parents[2]
+LEAST = ["name=mine", "splits.train.annotations=train.csv", "source.store=/clips"]
+
+
+def errors(*settings: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, [*LEAST, *settings])
+    return str(caught.value).splitlines()
+
+
+def test_every_key_but_three_has_a_default() -> None:
+    config = load_config(None, LEAST)
+    assert config.encode.fps == 25
+    assert (config.encode.shorter_side, config.encode.resize, config.encode.jpeg_quality) == (256, "area", 95)
+    assert (config.flow, config.audio, config.source.trimmed) == (None, None, True)
+    assert config.splits["train"].annotations == ("train.csv",)
+    assert config.version_dir.endswith("kinetics_tfrecords/mine/1.0.0")
+    assert "~" not in config.version_dir
+
+
+def test_settings_win_over_the_file_and_make_what_is_null(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        "{name: a, flow: null, encode: {fps: 10}, source: {store: s}, splits: {train: {annotations: [x]}}}"
+    )
+    config = load_config(tmp_path / "a.yaml", ["encode.fps=12.5", "flow.method=dis", "audio={}"], data_dir="/out")
+    assert config.encode.fps == Fraction(25, 2)
+    assert (config.flow, config.audio) == (Flow(method="dis"), Audio())
+    assert config.version_dir == "/out/a/1.0.0"
+
+
+def test_all_errors_at_once_each_with_key_value_and_range() -> None:
+    found = errors(
+        "encode.jpeg_quality=950",
+        "encode.fps=never",
+        "flow.method=tv1",
+        "flow.bond_px=3",
+        "source.trimmed=maybe",
+        "splits.train.shards=0",
+        "limits.wall_s=-1",
+        "workers=some",
+        "presett=i3d",
+    )
+    assert found == [
+        "--set: splits.train.shards must be a whole number from 1 to 100000, got 0",
+        "--set: source.trimmed must be true or false or whole, got 'maybe'",
+        "--set: encode.fps must be a number or a fraction such as 30000/1001 above 0 to 240, got 'never'",
+        "--set: encode.jpeg_quality must be a whole number from 1 to 100, got 950",
+        "--set: flow.method must be tvl1 or dis or farneback, got 'tv1'",
+        "--set: flow.bond_px is no key of the configuration; did you mean bound_px?",
+        "--set: limits.wall_s must be a number above 0 or auto, got -1",
+        "--set: workers must be a whole number from 1 to 1024 or auto, got 'some'",
+        "--set: presett is no key of the configuration; did you mean preset?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("name=../up", "name becomes a folder's name"),
+        ("version=.", "version becomes a folder's name"),
+        ("config=-rf", "config becomes a folder's name"),
+        ("splits={tr/ain: {annotations: [a]}}", "a split's name has letters, digits and _ only"),
+        ("relabel=true", "give classes"),
+        ("encode.min_duration_s=61", "must not be above encode.max_duration_s"),
+    ],
+)
+def test_names_that_become_paths_and_values_that_contradict(setting: str, message: str) -> None:
+    assert message in "\n".join(errors(setting))
+
+
+@pytest.mark.parametrize("setting", ["no equals sign", "=1", "a..b=1", "name.deeper=1", "encode.fps=[1"])
+def test_a_setting_that_is_none_is_named(setting: str) -> None:
+    assert setting in errors(setting)[0]
+
+
+def test_two_names_of_one_split_are_an_error() -> None:
+    assert "another name for splits.val" in errors("splits.val.annotations=a", "splits.validate.annotations=b")[0]
+
+
+@pytest.mark.parametrize("content", ["- a list", "{unclosed", "\x00"])
+def test_a_file_that_is_no_configuration(tmp_path: Path, content: str) -> None:
+    (tmp_path / "bad.yaml").write_text(content)
+    with pytest.raises(ConfigError, match=r"bad\.yaml"):
+        load_config(tmp_path / "bad.yaml")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_configurations_are_right(path: Path) -> None:
+    config = load_config(path)
+    assert config.name == path.stem
+    assert config.splits.keys() <= {"train", "val", "test"}
