@@ -1,0 +1,241 @@
+"""A picture of what the records hold: for some clips frames over flow over sound."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import cv2
+import numpy as np
+import simplejpeg
+
+from beam_pipeline.demo.flow_colours import colour_flow, colour_wheel
+from beam_pipeline.media.flow import decode_flow
+from beam_pipeline.records import parse_sequence_example
+from beam_pipeline.tfrecord import read_records
+from tf_data import contract
+
+_SCALE = 2  # all sizes below are in points of two pixels, so that the sheet is sharp on today's screens
+_MARGIN, _GUTTER, _GAP = 28, 26, 3
+_HEADER, _CAPTION, _SOUND = 64, 30, 34
+_THUMB_HEIGHT = 66
+_THUMBS = 7
+_WHEEL = 46
+
+_PAPER, _CARD, _INK, _PALE_INK, _SOUND_INK, _HAIRLINE = (
+    (246, 245, 242),
+    (255, 255, 255),
+    (38, 38, 42),
+    (132, 132, 138),
+    (94, 122, 168),
+    (226, 225, 221),
+)
+_LEAST_FULL_PX = 0.8  # a clip that moves less is shown pale rather than as amplified noise
+
+
+@dataclass(frozen=True, slots=True)
+class _Sheet:
+    """One clip of the sheet, its pictures made: thumbnails uint8 RGB, sound float32 samples."""
+
+    label: str
+    clip_id: str
+    facts: str
+    frames: list[np.ndarray]
+    flow: list[np.ndarray]
+    sound: np.ndarray | None
+
+
+def contact_sheet(shards: Iterable[str | os.PathLike[str]], picture: Path, max_clips: int = 10) -> Path:
+    """Draws clips of a data set, one of each class as long as there is room, and writes a PNG.
+
+    Args:
+      shards: paths of TFRecord shards; read only until there are enough classes.
+      picture: where the PNG goes.
+      max_clips: how many clips are drawn at most.
+
+    Returns:
+      `picture`.
+
+    Raises:
+      ValueError: the shards hold no record.
+    """
+    return contact_sheet_of(chain.from_iterable(read_records(os.fspath(shard)) for shard in shards), picture, max_clips)
+
+
+def contact_sheet_of(records: Iterable[bytes], picture: Path, max_clips: int = 10) -> Path:
+    """Does what `contact_sheet` does with records at hand."""
+    clips = [_read_clip(record) for record in _choose(records, max_clips)]
+    if not clips:
+        raise ValueError(f"{picture}: there is no record to draw")
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    encoded, png = cv2.imencode(".png", _draw_sheet(clips)[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    assert encoded
+    picture.write_bytes(png.tobytes())
+    return picture
+
+
+# -- What to show ------------------------------------------------------------------------------------------------------
+
+
+def _choose(records: Iterable[bytes], max_clips: int) -> list[bytes]:
+    """The first record of each label, then others, in the order of labels."""
+    firsts: dict[bytes, bytes] = {}
+    others: list[tuple[bytes, bytes]] = []
+    for record in records:
+        context, _ = parse_sequence_example(record)
+        label = context.get(contract.LABEL_STRING, [b""])[0]
+        if label not in firsts:
+            firsts[label] = record
+        elif len(others) < max_clips:
+            others.append((label, record))
+        if len(firsts) == max_clips:
+            break
+    chosen = [*firsts.items(), *others][:max_clips]
+    return [record for _, record in sorted(chosen, key=lambda item: item[0])]
+
+
+def _read_clip(record: bytes) -> _Sheet:
+    context, lists = parse_sequence_example(record)
+    encoded_frames = [step[0] for step in lists[contract.IMAGE_ENCODED]]
+    encoded_flow = [step[0] for step in lists.get(contract.FLOW_ENCODED, [])]
+    shown = np.linspace(0, max(len(encoded_frames) - 2, 0), _THUMBS).round().astype(int)
+    frames = [_thumbnail(simplejpeg.decode_jpeg(encoded_frames[k], colorspace="RGB")) for k in shown]
+    frame_rate = context["image/frame_rate"][0]
+    facts = [f"{len(encoded_frames) / frame_rate:.1f} s"]
+    flow: list[np.ndarray] = []
+    if encoded_flow:
+        bound_px = context[contract.FLOW_SATURATION][0]
+        vectors = [_without_noise(_thumbnail(decode_flow(encoded_flow[k], bound_px)), bound_px) for k in shown]
+        full_px = max(_LEAST_FULL_PX, float(np.percentile(np.hypot(*np.moveaxis(np.stack(vectors), -1, 0)), 99)))
+        flow = [colour_flow(field, full_px) for field in vectors]
+        facts.append(f"full colour at {full_px:.1f} px a frame")
+    sound = None
+    if contract.AUDIO_FLOATS in lists:
+        sound = np.asarray(lists[contract.AUDIO_FLOATS][0], np.float32)
+    return _Sheet(
+        label=context[contract.LABEL_STRING][0].decode() or "no label",
+        clip_id=context[contract.EXAMPLE_ID][0].decode(),
+        facts=" · ".join(facts),
+        frames=frames,
+        flow=flow,
+        sound=sound,
+    )
+
+
+def _thumbnail(image: np.ndarray) -> np.ndarray:
+    height, width = image.shape[:2]
+    thumb_height = _THUMB_HEIGHT * _SCALE
+    size = max(1, round(width * thumb_height / height)), thumb_height
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if thumb_height < height else cv2.INTER_CUBIC)
+
+
+def _without_noise(vectors: np.ndarray, bound_px: float) -> np.ndarray:
+    """Takes a level off each vector: JPEG's noise and the half level that zero is stored with would tint what rests."""
+    length = np.hypot(vectors[..., 0], vectors[..., 1])[..., np.newaxis]
+    return vectors * np.maximum(0, 1 - (2 * bound_px / 255) / np.maximum(length, 1e-6))
+
+
+# -- Where to draw it --------------------------------------------------------------------------------------------------
+
+
+def _draw_sheet(clips: Sequence[_Sheet]) -> np.ndarray:
+    columns = 1 if len(clips) == 1 else 2
+    rows = -(-len(clips) // columns)
+    card_width = max(sum(frame.shape[1] + _GAP * _SCALE for frame in clip.frames) for clip in clips) // _SCALE - _GAP
+    card_height = max(_card_height(clip) for clip in clips)
+    width = 2 * _MARGIN + columns * card_width + (columns - 1) * _GUTTER
+    height = _HEADER + _MARGIN + rows * card_height + (rows - 1) * _GUTTER
+    page = np.empty((height * _SCALE, width * _SCALE, 3), np.uint8)
+    page[:] = _PAPER
+    _draw_header(page, clips, width)
+    for index, clip in enumerate(clips):
+        column, row = index % columns, index // columns
+        _draw_clip(
+            page, clip, _MARGIN + column * (card_width + _GUTTER), _HEADER + row * (card_height + _GUTTER), card_width
+        )
+    return page
+
+
+def _card_height(clip: _Sheet) -> int:
+    height = _CAPTION + _THUMB_HEIGHT
+    if clip.flow:
+        height += _GAP + _THUMB_HEIGHT
+    if clip.sound is not None:
+        height += _GAP + _SOUND
+    return height
+
+
+def _draw_header(page: np.ndarray, clips: Sequence[_Sheet], width: int) -> None:
+    parts = ["frames"]
+    parts += ["optical flow"] if any(clip.flow for clip in clips) else []
+    parts += ["sound"] if any(clip.sound is not None for clip in clips) else []
+    title = ", ".join(parts[:-1]) + f" and {parts[-1]}" if len(parts) > 1 else parts[0]
+    _write(page, f"What the records hold: {title}", _MARGIN, 40, 17, _INK, weight=600)
+    if not any(clip.flow for clip in clips):
+        return
+    left = width - _MARGIN - _WHEEL
+    wheel = colour_wheel(_WHEEL * _SCALE)
+    top = 9 * _SCALE
+    target = page[top : top + len(wheel), left * _SCALE : left * _SCALE + len(wheel)]
+    np.minimum(target, wheel, out=target)
+    text = "colour: direction of motion, strength: its speed"
+    _write(page, text, left - 10, 36, 10, _PALE_INK, align_right=True)
+
+
+def _draw_clip(page: np.ndarray, clip: _Sheet, left: int, top: int, width: int) -> None:
+    end = _write(page, clip.label, left, top + 20, 13, _INK, weight=600)
+    _write(page, clip.clip_id, end + 9, top + 20, 10, _PALE_INK)
+    _write(page, clip.facts, left + width, top + 20, 10, _PALE_INK, align_right=True)
+    y = top + _CAPTION
+    for row in (clip.frames, clip.flow):
+        x_px = left * _SCALE
+        for thumb in row:
+            page[y * _SCALE : y * _SCALE + thumb.shape[0], x_px : x_px + thumb.shape[1]] = thumb
+            x_px += thumb.shape[1] + _GAP * _SCALE
+        y += (_THUMB_HEIGHT + _GAP) if row else 0
+    if clip.sound is not None:
+        row_width = sum(frame.shape[1] for frame in clip.frames) // _SCALE + _GAP * (len(clip.frames) - 1)
+        _draw_sound(page, clip.sound, left, y, row_width)
+
+
+def _draw_sound(page: np.ndarray, sound: np.ndarray, left: int, top: int, width: int) -> None:
+    """Draws the envelope, the loudest moment as high as the strip, and a line where there is silence."""
+    strip = page[top * _SCALE : (top + _SOUND) * _SCALE, left * _SCALE : (left + width) * _SCALE]
+    strip[:] = _CARD
+    height = len(strip)
+    loudest = float(np.abs(sound).max(initial=0))
+    if loudest <= 0:
+        strip[height // 2 - 1 : height // 2 + 1] = _HAIRLINE
+        _write(page, "silent", left + 8, top + _SOUND // 2 - 4, 9, _PALE_INK)
+        return
+    bars = np.array_split(sound / loudest, strip.shape[1])
+    highest = np.array([bar.max(initial=0) for bar in bars])
+    lowest = np.array([bar.min(initial=0) for bar in bars])
+    y = (np.arange(height)[:, np.newaxis] + 0.5 - height / 2) / (-0.46 * height)
+    softness = 1 / height
+    inside = np.clip((highest - y) / softness + 1, 0, 1) * np.clip((y - lowest) / softness + 1, 0, 1)
+    strip[:] = np.rint(strip + (np.array(_SOUND_INK) - strip.astype(np.float64)) * inside[..., np.newaxis])
+
+
+def _write(
+    page: np.ndarray,
+    text: str,
+    x: int,
+    baseline: int,
+    size: int,
+    colour: tuple[int, int, int],
+    weight: int = 400,
+    align_right: bool = False,
+) -> int:
+    """Writes a line of text and returns where it ends; x is its right end with `align_right`."""
+    face = cv2.FontFace("sans")  # Rubik, which comes with OpenCV 5
+    if align_right:
+        _, _, width_px, _ = cv2.getTextSize((0, 0), text, (0, 0), face, size * _SCALE, weight)
+        x -= width_px // _SCALE
+    (end_px, _), _ = cv2.putText(
+        page, text, (x * _SCALE, baseline * _SCALE), colour, face, size * _SCALE, weight, wrap=(0, page.shape[1] * 4)
+    )
+    return end_px // _SCALE
