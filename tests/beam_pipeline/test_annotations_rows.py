@@ -56,6 +56,7 @@ GOOD = ("-bcdefghijk", 12_000_000, 22_000_000, "air drumming", "val")
         '0,air drumming,"one, two ""three""",-bcdefghijk,12,22,val\n',
         "label,video_id,kinetics_start,kinetics_end,repetition_start,repetition_end,count,split\n"
         "air drumming,-bcdefghijk,12,22,12.5,19.25,7,val\n",
+        'label, youtube_id, time_start, time_end, split\n"air drumming", "-bcdefghijk", "12", "22", "val"\n',
         "\n\nlabel,youtube_id,time_start,time_end,split\n\n,,,,\nair drumming,-bcdefghijk,12,22,val\n \n",
         "label,youtube_id,time_start,time_end,split\nair drumming,-bcdefghijk,12,22,val,,\n",
         "youtube_id,label,time_start,time_end,split,is_cc\n-bcdefghijk,air drumming,12,22,val\n",
@@ -195,7 +196,9 @@ def test_every_microsecond_survives(seconds: Decimal) -> None:
     assert time_us(str(seconds)) == int(seconds * 1_000_000)
 
 
-@pytest.mark.parametrize("text", ["١٢", "１２", "0x10", "1,5", "1 2", "--1", "1e", "e5", "Infinity", "9" * 100])
+@pytest.mark.parametrize(
+    "text", ["١٢", "１２", "0x10", "1,5", "1 2", "--1", "1e", "e5", "Infinity", "9" * 99, "1e6", "999999.1"]
+)
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not a number of seconds|beyond"):
         time_us(text)
@@ -231,7 +234,7 @@ def test_a_listing_has_its_labels_from_folders(tmp_path: Path) -> None:
         LISTING + " \n\n",
         LISTING.replace(".mp4", ".mkv"),
         LISTING.replace(".mp4", ""),
-        "val/air drumming/-bcdefghijk_000012_000022.mp4\nval/abseiling/abcdefghijk_000001_000011.mp4\n",
+        "\ufeffval/air drumming/-bcdefghijk_000012_000022.mp4\nval/abseiling/abcdefghijk_000001_000011.mp4\n",
     ],
 )
 def test_listings_vary(tmp_path: Path, content: str) -> None:
@@ -241,9 +244,10 @@ def test_listings_vary(tmp_path: Path, content: str) -> None:
     ]
 
 
-def test_a_listing_without_classes_is_unlabelled(tmp_path: Path) -> None:
-    row = only(tmp_path, "test:\nabcdefghijk_000001_000011.mp4\n")
-    assert essence(row) == ("abcdefghijk", 1_000_000, 11_000_000, "", "test")
+@pytest.mark.parametrize(("folder", "split"), [("test", "test"), ("./k600/validate", "val"), (".", ""), ("clips", "")])
+def test_a_listing_without_classes_is_unlabelled(tmp_path: Path, folder: str, split: str) -> None:
+    row = only(tmp_path, f"{folder}:\nabcdefghijk_000001_000011.mp4\n")
+    assert essence(row) == ("abcdefghijk", 1_000_000, 11_000_000, "", split)
 
 
 def test_a_file_that_is_no_clip_is_a_bad_row_with_its_folder(tmp_path: Path) -> None:
@@ -281,6 +285,17 @@ def test_json_is_read_in_each_of_its_shapes(tmp_path: Path, document: dict, inde
     assert row.error == ""
     assert essence(row) == GOOD
     assert row.where == "list.csv annotation 1"
+
+
+def test_json_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    row = only(tmp_path, "\ufeff" + json.dumps({"-bcdefghijk": {"annotations": ENTRY, "subset": "val"}}))
+    assert essence(row) == GOOD
+
+
+def test_a_number_longer_than_a_block_is_one_number(tmp_path: Path) -> None:
+    database = json.dumps({"-bcdefghijk": {"annotations": ENTRY, "subset": "val"}})
+    row = only(tmp_path, f'{{"version": {"1" * 300_000}, "database": {database}}}')
+    assert essence(row) == GOOD
 
 
 def test_an_entry_may_hold_several_annotations(tmp_path: Path) -> None:
