@@ -111,8 +111,8 @@ def pictures(
         not decoded.
 
     Raises:
-      UnsafeSeekError: after a seek, where frames lack a pts or are out of order, since such frames' times depend on all
-        that came before.
+      UnsafeSeekError: after a seek, where frames refer to others before the key frame, lack a pts or are out of order:
+        what such frames show, or when, depends on all that came before.
     """
     guess = TimestampGuess()
     time_base = stream.time_base or Fraction(1, av.time_base)
@@ -126,7 +126,7 @@ def pictures(
         if after_seek:
             if last_ticks is None and not frame.key_frame:
                 continue
-            if frame.pts is None or (last_ticks is not None and ticks <= last_ticks):
+            if frame.pts is None or frame.is_corrupt or (last_ticks is not None and ticks <= last_ticks):
                 raise UnsafeSeekError
             last_ticks = ticks
         duration = frame.duration if frame.duration > 0 else usual_ticks
@@ -168,39 +168,43 @@ def rewind(container: InputContainer, stream: VideoStream) -> None:
 
 def _frame_ticks(stream: VideoStream, time_base: Fraction) -> int:
     rate = stream.guessed_rate or stream.average_rate or Fraction(25)
-    return max(1, round(1 / (rate * time_base)))
+    return max(1, math.floor(1 / (rate * time_base)))  # as libavformat rounds, where it fills in durations itself
 
 
-def _decoded(container: InputContainer, stream: VideoStream, health: Health, from_key: bool) -> Iterator[VideoFrame]:
+def _decoded(container: InputContainer, stream: VideoStream, health: Health, after_seek: bool) -> Iterator[VideoFrame]:
+    any_packet = not after_seek
     any_frame = False
+    break_pts: int | None = None
     try:
         for packet in container.demux(stream):
-            if from_key and packet.size:
-                if not packet.is_keyframe:
-                    continue
-                from_key = False
-            health.damaged = health.damaged or packet.is_corrupt
+            if not any_packet and packet.size and not packet.is_keyframe:
+                continue
+            any_packet = True
             try:
                 frames = packet.decode()
+            except av.EOFError:  # the last packet of `demux` is empty and flushes the decoder
+                return
             except av.FFmpegError as error:
-                if isinstance(error, EOFError):  # the last packet of `demux` is empty and flushes the decoder
-                    return
-                health.damaged = True
                 health.cause = _cause(error)
-                if not any_frame:
-                    continue
-                break
+                if any_frame:
+                    break_pts = packet.pts
+                    break
+                health.damaged = health.damaged or not after_seek
+                continue
+            health.damaged = health.damaged or packet.is_corrupt
             if frames:
                 any_frame = True
                 yield from frames
         else:
             return
     except av.FFmpegError as error:
-        health.damaged = True
         health.cause = _cause(error)
-    health.ended_early = True
+    health.damaged = health.ended_early = True
+    # What the decoder still holds was decoded before the break, but may be shown after it.
     with contextlib.suppress(av.FFmpegError):
-        yield from stream.codec_context.decode(None)
+        for frame in stream.codec_context.decode(None):
+            if frame.pts is None or break_pts is None or frame.pts < break_pts:
+                yield frame
 
 
 def _cause(error: av.FFmpegError) -> str:
