@@ -1,7 +1,8 @@
 """The clip store: the clips' files on any Beam file system, listed once, at any depth, and matched by their names.
 
 A clip's file is `{id}_{start:06d}_{end:06d}` of any extension (CVDF's naming), or `{id}` where that is the id's only
-clip. So CVDF's extracted tree, a tree arranged by class and the crawlers' trees all are stores.
+clip. So CVDF's extracted tree, a tree arranged by class and the crawlers' trees all are stores. An id that has an
+extension itself, as in lists of one's own files, is matched by the whole name.
 """
 
 from __future__ import annotations
@@ -40,9 +41,10 @@ class StoredFile:
     size: int
 
     @property
-    def stem(self) -> str:
-        """The name that is matched: without folders and extension."""
-        return PurePosixPath(self.uri).stem
+    def names(self) -> tuple[str, str]:
+        """What is matched: the name without folders and extension, and the name with its extension."""
+        name = self.uri.rpartition("/")[2]
+        return PurePosixPath(name).stem, name
 
     @property
     def is_replacement(self) -> bool:
@@ -98,8 +100,8 @@ def _walk_remote(store: str) -> Iterator[tuple[str, int]]:
 
 def video_ids(file: StoredFile) -> Iterator[str]:
     """Yields the video ids that a file's name may speak of: `{id}_{start}_{end}`, or the whole of it."""
-    yield file.stem
-    if match := _CUT_RE.fullmatch(file.stem):
+    yield from file.names
+    if match := _CUT_RE.fullmatch(file.names[0]):
         yield match["video_id"]
 
 
@@ -114,9 +116,10 @@ def match_clips(clips: Iterable[Clip], files: Iterable[StoredFile], trimmed: str
     """
     best: dict[str, StoredFile] = {}
     for file in files:
-        other = best.get(file.stem)
-        if other is None or (not file.is_replacement, file.uri) < (not other.is_replacement, other.uri):
-            best[file.stem] = file
+        for name in file.names:
+            other = best.get(name)
+            if other is None or (not file.is_replacement, file.uri) < (not other.is_replacement, other.uri):
+                best[name] = file
     clips = list(clips)
     per_video: dict[str, int] = {}
     for clip in clips:

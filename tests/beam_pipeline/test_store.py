@@ -31,6 +31,12 @@ def test_finds_cvdf_by_class_and_bare_names(uri: str) -> None:
     assert matched([CLIP], [uri]) == [uri]
 
 
+def test_an_id_with_an_extension_is_matched_by_the_whole_name() -> None:
+    clips = [Clip("same.avi", 0, 1_000_000), Clip("same.flv", 0, 1_000_000)]
+    assert matched(clips, ["same.flv", "same.avi"]) == ["same.avi", "same.flv"]
+    assert {clip.video_id for clip in clips} <= {i for c in clips for i in video_ids(StoredFile(c.video_id, 1))}
+
+
 def test_a_bare_name_is_not_taken_where_the_id_has_two_clips() -> None:
     assert matched([CLIP, OTHER], ["---QUuC4vJs.mp4"]) == [None, None]
     assert matched([CLIP, OTHER], ["---QUuC4vJs.mp4", "---QUuC4vJs_000010_000020.mp4"]) == [
