@@ -41,7 +41,9 @@ class FakeClip:
 def picture(number: int, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
     """A frame: red says its number (below 43), green the block's row, blue the block's column."""
     rows, columns = np.indices((height, width)) // BLOCK
-    return np.stack([np.full((height, width), LEVELS_PER_FRAME * number % 256), 32 * rows, 32 * columns], axis=2).astype(np.uint8)
+    return np.stack(
+        [np.full((height, width), LEVELS_PER_FRAME * number % 256), 32 * rows, 32 * columns], axis=2
+    ).astype(np.uint8)
 
 
 def flow_picture(number: int, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
@@ -138,7 +140,9 @@ def write_split(
         "labels": len(labels),
         "frame_rate": FPS,
         "features": {contract.IMAGE_ENCODED: {"dtype": "bytes", "shape": [None]}},
-        "flow": {"method": "tvl1", "bound_px": 20.0, "storage": "jpeg444", "quality": 95} if "flow" in streams else None,
+        "flow": {"method": "tvl1", "bound_px": 20.0, "storage": "jpeg444", "quality": 95}
+        if "flow" in streams
+        else None,
         "audio": {"sample_rate": SAMPLE_RATE} if "audio" in streams else None,
         "configuration": {"encode": {"shorter_side": min(clips[0].height, clips[0].width) if clips else 256}},
         "tools": {},
