@@ -218,7 +218,7 @@ class _Cursor:
         """Returns the error for what was found here."""
         place = self._dropped + self._at
         return AnnotationError(
-            f"{self._path} is not valid JSON: {found} at character {place}, before "
+            f"{self._path} is not valid JSON: {found}, at character {place} before "
             f"{self._text[self._at : self._at + 40]!r}; {EXPECTED}"
         )
 

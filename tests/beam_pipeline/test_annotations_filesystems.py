@@ -16,6 +16,7 @@ from beam_pipeline.filtering import filter_annotations
 from beam_pipeline.labels import read_class_list, read_label_list
 
 stored: dict[str, bytes] = {}
+requests: list[int] = []  # the sizes of reads
 LIST = b"label,youtube_id,time_start,time_end,split\nyoga,abcdefghijk,1,11,val\nx,abcdefghijk,2,12,val\n"
 
 
@@ -48,6 +49,7 @@ class _Download(io.RawIOBase):
         return self._content.seek(offset, whence)
 
     def readinto(self, buffer: Any) -> int:
+        requests.append(len(buffer))
         return self._content.readinto(memoryview(buffer)[:1000])
 
 
@@ -125,7 +127,9 @@ def test_a_list_is_read_from_an_object_store(zipped: bool) -> None:
 
 def test_a_long_list_is_read_whole_from_an_object_store() -> None:
     stored["objects://bucket/val.csv"] = LIST + b"x,abcdefghijk,2,12,val\n" * 30_000
+    requests.clear()
     assert sum(1 for _ in read_rows("objects://bucket/val.csv")) == 30_002
+    assert len(requests) < 3_000, "a store must not be asked for single lines or bytes"
 
 
 def test_a_missing_object_is_named() -> None:

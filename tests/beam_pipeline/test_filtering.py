@@ -110,6 +110,12 @@ def test_bytes_of_unused_columns_stay(tmp_path: Path) -> None:
     assert filtered(tmp_path, content, ["yoga"]) == content
 
 
+def test_bytes_of_json_stay(tmp_path: Path) -> None:
+    entry = b'{"annotations": {"label": "yoga", "segment": [1, 2]}, "title": "d\xe9j\xe0 \xc3\xa9"}'
+    content = b'\xef\xbb\xbf{"abc": ' + entry + b"}\r\n"
+    assert filtered(tmp_path, content, ["yoga"]) == content
+
+
 def test_bad_rows_stay_where_their_class_can_be_read(tmp_path: Path) -> None:
     header = "label,youtube_id,time_start,time_end\n"
     bad, unreadable = "yoga,abcdefghijk,abc,11\n", '"yoga,abcdefghijk,1,11\n'
