@@ -35,16 +35,16 @@ class Motion:
 
 
 MOTIONS = {
-    "drifting left": Motion(x_px_s=-32),
-    "drifting right": Motion(x_px_s=32),
-    "floating up": Motion(y_px_s=-50),
-    "growing": Motion(octaves_s=0.8),
+    "drifting left": Motion(x_px_s=-40),
+    "drifting right": Motion(x_px_s=40),
+    "floating up": Motion(y_px_s=-60),
+    "growing": Motion(octaves_s=1.2),
     "racing left": Motion(x_px_s=-120),
     "racing right": Motion(x_px_s=120),
-    "shrinking": Motion(octaves_s=-0.8),
-    "sinking down": Motion(y_px_s=50),
-    "turning clockwise": Motion(turn_deg_s=150),
-    "turning counterclockwise": Motion(turn_deg_s=-150),
+    "shrinking": Motion(octaves_s=-1.2),
+    "sinking down": Motion(y_px_s=60),
+    "turning clockwise": Motion(turn_deg_s=240),
+    "turning counterclockwise": Motion(turn_deg_s=-240),
 }
 
 # Two tones of the background, then what the flowers are painted with.

@@ -1,0 +1,50 @@
+"""`python -m beam_pipeline demo`: clips, the real job on them, a batch read back, and a picture."""
+
+from __future__ import annotations
+
+import importlib.resources
+import subprocess
+import sys
+from pathlib import Path
+
+from beam_pipeline.config import load_config
+from beam_pipeline.demo.contact_sheet import contact_sheet
+from beam_pipeline.demo.mini_kinetics import make_mini_kinetics
+from beam_pipeline.run import run
+from beam_pipeline.shipped import shipped
+
+
+def run_demo(folder: Path) -> int:
+    """Does in one go what a user does step by step, saying each step; returns the exit status."""
+    folder = folder.absolute()
+    print(f"1. A mini-Kinetics: short clips of moving shapes with sound, in {_shown(folder)}")
+    made = make_mini_kinetics(folder)
+
+    print("2. The job: frames, optical flow and sound of every clip to TFRecords")
+    settings = [
+        f"source.store={made.videos}",
+        *(f"splits.{split}.annotations={path}" for split, path in made.annotations.items()),
+    ]
+    with importlib.resources.as_file(shipped("demo.yaml")) as file:
+        config = load_config(file, settings, data_dir=str(folder))
+    summary = run(config)
+    print(summary.as_text())
+    if summary.exit_status:
+        return summary.exit_status
+
+    print("\n3. A batch, as a model takes it: tf_data.load('demo', split='train', streams=('rgb', 'flow', 'audio'))")
+    sys.stdout.flush()
+    # In a process of its own: TensorFlow belongs to those who read.
+    reading = [sys.executable, "-m", "tf_data", "demo", "--data_dir", str(folder), "--streams", "rgb,flow,audio"]
+    status = subprocess.run(reading, check=False).returncode
+    if status:
+        return status
+
+    shards = sorted(Path(config.version_dir).glob("demo-train.tfrecord-*"))
+    picture = contact_sheet(shards, folder / "contact_sheet.png")
+    print(f"\n4. A picture of what is in the records: {_shown(picture)}")
+    return 0
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
