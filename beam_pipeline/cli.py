@@ -139,7 +139,7 @@ def _filter(arguments: argparse.Namespace, _: list[str]) -> int:
 
 
 def _demo(arguments: argparse.Namespace, _: list[str]) -> int:
-    from beam_pipeline.demo import run_demo
+    from beam_pipeline.demo.command import run_demo
 
     return run_demo(Path(arguments.out))
 

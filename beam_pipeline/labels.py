@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import re
 from collections.abc import Iterable, Sequence
-from importlib.resources.abc import Traversable
-from pathlib import Path
 
 from beam_pipeline.annotations.names import did_you_mean, is_name
 from beam_pipeline.annotations.opening import BOM, AnnotationError, numbered_lines, opened
+from beam_pipeline.shipped import shipped
 
 # Data sets that share the label list of another one.
 _SAME_LABELS = {"k700_2020": "k700"}
@@ -23,18 +21,10 @@ def shipped_labels(name: str) -> tuple[str, ...] | None:
     """
     if not re.fullmatch(r"\w+", name, re.ASCII):
         return None
-    file = _configs() / "labels" / f"{_SAME_LABELS.get(name, name)}.txt"
+    file = shipped("labels", f"{_SAME_LABELS.get(name, name)}.txt")
     if not file.is_file():
         return None
     return tuple(file.read_text(encoding="utf-8").splitlines())
-
-
-def _configs() -> Traversable:
-    """Returns the folder configs/: a package where the project is installed, a neighbour of ours in a checkout."""
-    try:
-        return importlib.resources.files("beam_pipeline.configs")
-    except ModuleNotFoundError:
-        return Path(__file__).resolve().parents[1] / "configs"
 
 
 def read_label_list(path: str) -> tuple[str, ...]:
