@@ -26,7 +26,7 @@ _SAMPLE_RATE = 44_100
 _VAL_SHARE = 4  # every fourth clip of a class
 _ID_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _MANIFEST = "mini_kinetics.json"
-_REVISION = 1  # of this module: a folder made by another one is made anew
+_REVISION = 2  # of this module: a folder made by another one is made anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ def _turn_clockwise(path: Path) -> None:
     data = bytearray(path.read_bytes())
     matrix = data.index(b"tkhd") + 4 + 40  # the first track is the video
     one, minus_one = (1 << 16).to_bytes(4), (-1 << 16).to_bytes(4, signed=True)
-    data[matrix : matrix + 16] = bytes(4) + one + bytes(4) + minus_one
+    data[matrix : matrix + 20] = bytes(4) + one + bytes(4) + minus_one + bytes(4)
     path.write_bytes(data)
 
 

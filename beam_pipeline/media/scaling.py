@@ -76,7 +76,7 @@ def orientation_of(frame: VideoFrame) -> Orientation:
         return Orientation(False, a < 0, d < 0)
     if a == d == 0 and b and c:
         return Orientation(True, c < 0, b < 0)
-    raise ClipError("unsupported", f"it is to be shown rotated by {-frame.rotation}°, which is no multiple of 90°")
+    raise ClipError("unsupported", "its display matrix turns pictures by no multiple of 90°")
 
 
 def turned(plane: np.ndarray, orientation: Orientation) -> np.ndarray:
