@@ -65,9 +65,9 @@ def test_relabelled_classes_are_numbered_in_the_order_of_the_list() -> None:
 
 
 def test_a_used_selection_is_pickled_as_small_as_a_new_one() -> None:
-    used = replace(ALL)
+    used = Selection("val", LABELS)
     used.label_index("yoga")
-    assert pickle.dumps(used) == pickle.dumps(ALL)
+    assert pickle.dumps(used) == pickle.dumps(Selection("val", LABELS))
     assert pickle.loads(pickle.dumps(used)).label_index("yoga") == 3
 
 
@@ -136,6 +136,12 @@ def test_names_are_those_of_good_rows_of_the_split_whatever_is_kept(path: str) -
     assert found.label_names == ("Air_Drumming", "abseiling", "air drumming", "yoga")
 
 
+def test_a_bad_row_names_no_label(tmp_path: Path) -> None:
+    file = tmp_path / "val.csv"
+    file.write_text("label,youtube_id,time_start,time_end\nx,aaaaaaaaaaa,1,11\nval,bbbbbbbbbbb,11,1\n")
+    assert scan([str(file)], "val", None, None, None).label_names == ("x",)
+
+
 @pytest.mark.parametrize(
     ("name", "split", "asked", "duplicates"),
     [
@@ -166,6 +172,15 @@ def test_a_limit_takes_the_clips_with_the_smallest_keys(test_data: Path, limit: 
     taken = list(selected_rows(path, Selection("val", found.label_names, limit_key=found.limit_key)))
     by_key = sorted(read_rows(path), key=lambda row: contract.clip_key(row.key))
     assert {row.key for row in taken} == {row.key for row in by_key[:limit]}
+
+
+@pytest.mark.parametrize("limit", range(1, 12))
+def test_bad_rows_count_towards_a_limit(tmp_path: Path, limit: int) -> None:
+    file = tmp_path / "val.csv"
+    lines = [f"x,{'abcdefghijkl'[i] * 11},{i},{10 if i % 2 else 'z'}" for i in range(12)]
+    file.write_text("\n".join(["label,youtube_id,time_start,time_end", *lines]))
+    found = scan([str(file)], "val", None, None, limit)
+    assert (found.asked, found.beyond_limit) == (limit, 12 - limit)
 
 
 @pytest.mark.parametrize("limit", [400, 401, None])
