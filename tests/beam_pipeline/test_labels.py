@@ -128,3 +128,9 @@ def test_each_unknown_class_is_named_with_the_nearest() -> None:
     assert "'Air_Drumming' (did you mean 'air drumming'" in message
     assert "'zzz';" in message
     assert "'tying knot' (did you mean" in message
+
+
+@pytest.mark.parametrize(("unknown", "near"), [("YOGA", "yoga"), ("a_b_c_d", "a b c d"), ("yoag", "yoga")])
+def test_case_and_underscores_are_no_distance(unknown: str, near: str) -> None:
+    with pytest.raises(ValueError, match=rf"'{unknown}' \(did you mean '{near}'\?\)"):
+        check_classes([unknown], ("yoga", "a b c d", "parkour"))
