@@ -10,6 +10,7 @@ clips look flat, as they do in any pipeline that ignores the transfer function. 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache
 
@@ -55,16 +56,15 @@ JPEG_ENCODING = Encoding(matrix=5, full_range=True)
 class Conversion:
     """Coefficients that take 8-bit samples of one encoding to JPEG's.
 
-    y' = luma[0]·y + luma[1], plus correction where the matrix changes; cb' = cb[0]·cb + cb[1]·cr + cb[2], cr' likewise.
-    The correction travels as 8-bit samples at chroma's resolution, `correction_steps` to a level of luma, which leaves
-    an error of 1/6 level at most.
+    cb' = cb[0]·cb + cb[1]·cr + cb[2], and cr' and the correction likewise;
+    y' = luma[0]·y + luma[1]·correction + luma[2]. The correction, which is there where the matrix changes, travels as
+    8-bit samples at chroma's resolution, in steps of half a level of luma or less.
     """
 
-    luma: tuple[float, float]
-    cb: tuple[float, float, float]
-    cr: tuple[float, float, float]
-    correction: tuple[float, float, float] | None
-    correction_steps: float
+    luma: tuple[float, ...]
+    cb: tuple[float, ...]
+    cr: tuple[float, ...]
+    correction: tuple[float, ...] | None
 
 
 def encoding_of(matrix: int, full_range: bool, width: int, height: int) -> Encoding:
@@ -123,12 +123,29 @@ def conversion_to_jpeg(encoding: Encoding) -> Conversion | None:
     if _COEFFICIENTS[encoding.matrix] == _BT601:
         if encoding.full_range:
             return None
-        return Conversion((yy, y0), (bb, 0.0, b0), (0.0, rr, r0), None, 0.0)
-    steps = float(int(127 / (128 * (abs(yb) + abs(yr)))))
+        return Conversion(_exact(yy, 0.0, y0), _exact(bb, 0.0, b0), _exact(0.0, rr, r0), None)
+    steps = float(2 ** math.floor(math.log2(127 / (128 * (abs(yb) + abs(yr))))))
     # y0 holds the chroma's zero points too; they belong to the correction, which is stored around level 128.
-    around_zero = steps * -128 * (yb + yr) + 128
+    around_zero = 128 - steps * 128 * (yb + yr)
     luma_offset = y0 + 128 * (yb + yr) - 128 / steps
-    return Conversion((yy, luma_offset), (bb, br, b0), (rb, rr, r0), (steps * yb, steps * yr, around_zero), steps)
+    return Conversion(
+        _exact(yy, 1 / steps, luma_offset),
+        _exact(bb, br, b0),
+        _exact(rb, rr, r0),
+        _exact(steps * yb, steps * yr, around_zero),
+    )
+
+
+def _exact(*weights: float) -> tuple[float, ...]:
+    """Rounds weights of samples, the last one a constant, so that float32 holds all products and sums exactly.
+
+    Then neither the order of operations nor fused multiply-add, which differ from CPU to CPU, can change a result. The
+    weights become multiples of 2^-14 or so, which changes results by under 0.02 levels.
+    """
+    *of_samples, constant = weights
+    largest_sum = 255 * sum(map(abs, of_samples)) + abs(constant)
+    unit = 2.0 ** (math.ceil(math.log2(largest_sum + 1)) - 24)
+    return tuple(round(weight / unit) * unit for weight in weights)
 
 
 def to_jpeg_ycbcr(planes: Planes, conversion: Conversion, luma: np.ndarray, cb: np.ndarray, cr: np.ndarray) -> Planes:
@@ -146,14 +163,14 @@ def to_jpeg_ycbcr(planes: Planes, conversion: Conversion, luma: np.ndarray, cb: 
     source_luma, source_cb, source_cr = planes
     _blend(source_cb, source_cr, conversion.cb, cb)
     _blend(source_cb, source_cr, conversion.cr, cr)
-    scale, offset = conversion.luma
     height, width = source_luma.shape
     if conversion.correction is None:
-        _blend(source_luma, source_luma, (scale, 0.0, offset), luma)
+        _blend(source_luma, source_luma, conversion.luma, luma)
     else:
         correction = _blend(source_cb, source_cr, conversion.correction, None)
         upsampled = cv2.resize(correction, (width, height), interpolation=cv2.INTER_LINEAR_EXACT)
-        _blend(source_luma, upsampled, (scale, 1 / conversion.correction_steps, offset), luma)
+        _blend(source_luma, upsampled, conversion.luma, luma)
+    scale = conversion.luma[0]
     if scale > 1 and cv2.sumElems(_above_white(source_luma[::4]))[0] > _OVERBRIGHT * source_luma[::4].size:
         _whiten(source_luma, scale, cb, cr)
     return luma, cb, cr
@@ -185,8 +202,9 @@ def _whiten(source_luma: np.ndarray, scale: float, cb: np.ndarray, cr: np.ndarra
     excess = cv2.resize(_above_white(source_luma), (width, height), interpolation=cv2.INTER_AREA)
     grey = _grey(height, width)
     for chroma, own_channel, green in ((cb, 1.772, 0.344136), (cr, 1.402, 0.714136)):
-        raised = cv2.min(cv2.add(chroma, cv2.convertScaleAbs(excess, alpha=scale / own_channel)), grey)
-        cv2.max(cv2.subtract(chroma, cv2.convertScaleAbs(excess, alpha=scale / green)), raised, chroma)
+        (to_own, _), (to_green, _) = _exact(scale / own_channel, 0.0), _exact(scale / green, 0.0)
+        raised = cv2.min(cv2.add(chroma, cv2.convertScaleAbs(excess, alpha=to_own)), grey)
+        cv2.max(cv2.subtract(chroma, cv2.convertScaleAbs(excess, alpha=to_green)), raised, chroma)
 
 
 @cache
@@ -194,7 +212,6 @@ def _grey(height: int, width: int) -> np.ndarray:
     return np.full((height, width), 128, np.uint8)
 
 
-def _blend(a: np.ndarray, b: np.ndarray, weights: tuple[float, float, float], out: np.ndarray | None) -> np.ndarray:
-    # Saturating and vectorised, in float32; a table lookup (cv2.LUT) takes half as long again. tests/…/test_color.py
-    # shows that no result lies so near to a tie that float32 in another order of operations could round it otherwise.
+def _blend(a: np.ndarray, b: np.ndarray, weights: tuple[float, ...], out: np.ndarray | None) -> np.ndarray:
+    # Saturating and vectorised, in float32; a table lookup (cv2.LUT) takes half as long again.
     return cv2.addWeighted(a, weights[0], b, weights[1], weights[2], out)

@@ -44,8 +44,8 @@ class OutputGrid:
     """The output frames' times start + k / fps, in a stream's ticks and in exact integers.
 
     A source frame at time t is shown from output floor((t - start)·fps + ½) on, until the next source frame takes over
-    from its own: output k is the last source frame with time < start + (k + ½) / fps, or at exactly that time. This is
-    what ffmpeg's `fps` filter does with its default rounding (libavfilter/vf_fps.c).
+    from its own: output k is the last source frame with time < start + (k + ½) / fps. This is what ffmpeg's `fps`
+    filter does with its default rounding (libavfilter/vf_fps.c).
     """
 
     __slots__ = ("_denominator", "_offset", "_scale", "fps", "start_s")
