@@ -1,4 +1,4 @@
-"""Makes small videos of known content, and decodes files independently of the code under test, with ffmpeg's command."""
+"""Makes small videos of known content, and decodes files with ffmpeg's command, independently of the code tested."""
 
 from __future__ import annotations
 
