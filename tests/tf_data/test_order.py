@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_data.order import read_order, steps_per_epoch
+from tf_data.order import epoch_keys, permuted, read_order, steps_per_epoch
 
 
 def _rows(order: tf.data.Dataset) -> list[int]:
@@ -37,11 +37,14 @@ def test_a_shuffle_reaches_over_all_records() -> None:
 
 
 def test_all_permutations_are_equally_likely() -> None:
-    epochs = 2400
-    rows = np.array(_rows(_order(4, num_epochs=epochs))).reshape(epochs, 4)
+    @tf.function
+    def rows_of_epoch(epoch_key: tf.Tensor) -> tf.Tensor:
+        return tf.stack([permuted(tf.constant(k, tf.int64), 4, 0, epoch_key) for k in range(4)])
+
+    rows = [rows_of_epoch(key).numpy() for key in epoch_keys(None).take(720)]
     _, counts = np.unique(rows, axis=0, return_counts=True)
     assert len(counts) == 24
-    assert ((counts - 100) ** 2 / 100).sum() < 49.7  # chi-square with 23 degrees of freedom, 1 in 1000
+    assert ((counts - 30) ** 2 / 30).sum() < 49.7  # chi-square with 23 degrees of freedom, 1 in 1000
 
 
 def test_the_same_seed_gives_the_same_order() -> None:
@@ -67,8 +70,7 @@ def test_iterating_again_goes_on_with_the_next_epoch() -> None:
     assert passes == _rows(_order(num_epochs=3))
 
 
-@pytest.mark.parametrize("num_records", [1, 7, 12, 50])
-@pytest.mark.parametrize("num_hosts", [1, 2, 3, 8])
+@pytest.mark.parametrize(("num_records", "num_hosts"), [(1, 3), (7, 2), (12, 4), (50, 1), (50, 8)])
 def test_hosts_share_out_each_epoch_exactly(num_records: int, num_hosts: int) -> None:
     steps = steps_per_epoch(num_records, num_hosts)
     epochs: list[list[int]] = [[], []]

@@ -88,8 +88,11 @@ def test_a_draw_depends_on_seed_epoch_and_clip_and_on_nothing_else() -> None:
 
 
 def test_draws_are_uniform() -> None:
-    keys = tf.range(2000, dtype=tf.int64)
-    drawn = tf.map_fn(lambda key: tf.stack(views.draw(0, tf.constant(5, tf.int64), key)), keys, tf.float32).numpy()
+    @tf.function
+    def drawn_for(keys: tf.Tensor) -> tf.Tensor:
+        return tf.map_fn(lambda key: tf.stack(views.draw(0, tf.constant(5, tf.int64), key)), keys, tf.float32)
+
+    drawn = drawn_for(tf.range(2000, dtype=tf.int64)).numpy()
     assert 0 <= drawn.min() <= drawn.max() < 1
     np.testing.assert_allclose(
         np.quantile(drawn, [0.1, 0.5, 0.9], axis=0), [[0.1] * 4, [0.5] * 4, [0.9] * 4], atol=0.04
