@@ -38,7 +38,7 @@ _LEAST_FULL_PX = 0.8  # a clip that moves less is shown pale rather than as ampl
 
 
 @dataclass(frozen=True, slots=True)
-class _Sheet:
+class _Shown:
     """One clip of the sheet, its pictures made: thumbnails uint8 RGB, sound float32 samples."""
 
     label: str
@@ -98,7 +98,7 @@ def _choose(records: Iterable[bytes], max_clips: int) -> list[bytes]:
     return [record for _, record in sorted(chosen, key=lambda item: item[0])]
 
 
-def _read_clip(record: bytes) -> _Sheet:
+def _read_clip(record: bytes) -> _Shown:
     context, lists = parse_sequence_example(record)
     encoded_frames = [step[0] for step in lists[contract.IMAGE_ENCODED]]
     encoded_flow = [step[0] for step in lists.get(contract.FLOW_ENCODED, [])]
@@ -118,7 +118,7 @@ def _read_clip(record: bytes) -> _Sheet:
     sound = None
     if contract.AUDIO_FLOATS in lists:
         sound = np.asarray(lists[contract.AUDIO_FLOATS][0], np.float32)
-    return _Sheet(
+    return _Shown(
         label=context[contract.LABEL_STRING][0].decode() or "no label",
         clip_id=context[contract.EXAMPLE_ID][0].decode(),
         facts=" · ".join(facts),
@@ -157,7 +157,7 @@ def _full_px(vectors: np.ndarray) -> float:
 # -- Where to draw it --------------------------------------------------------------------------------------------------
 
 
-def _draw_sheet(clips: Sequence[_Sheet]) -> np.ndarray:
+def _draw_sheet(clips: Sequence[_Shown]) -> np.ndarray:
     columns = min(len(clips), 2)
     rows = [clips[i : i + columns] for i in range(0, len(clips), columns)]
     heights = [max(_card_height(clip) for clip in row) for row in rows]
@@ -174,7 +174,7 @@ def _draw_sheet(clips: Sequence[_Sheet]) -> np.ndarray:
     return page
 
 
-def _card_height(clip: _Sheet) -> int:
+def _card_height(clip: _Shown) -> int:
     height = _CAPTION + _row_height(clip.frames)
     if clip.flow:
         height += _GAP + _row_height(clip.flow)
@@ -187,7 +187,7 @@ def _row_height(thumbs: Sequence[np.ndarray]) -> int:
     return -(-thumbs[0].shape[0] // _SCALE)
 
 
-def _draw_header(page: np.ndarray, clips: Sequence[_Sheet], width: int) -> None:
+def _draw_header(page: np.ndarray, clips: Sequence[_Shown], width: int) -> None:
     parts = ["frames"]
     parts += ["optical flow"] if any(clip.flow for clip in clips) else []
     parts += ["sound"] if any(clip.sound is not None for clip in clips) else []
@@ -204,7 +204,7 @@ def _draw_header(page: np.ndarray, clips: Sequence[_Sheet], width: int) -> None:
     _write(page, text, left - 10, 36, 10, _PALE_INK, align_right=True)
 
 
-def _draw_clip(page: np.ndarray, clip: _Sheet, left: int, top: int) -> None:
+def _draw_clip(page: np.ndarray, clip: _Shown, left: int, top: int) -> None:
     end = _write(page, clip.label, left, top + 20, 13, _INK, weight=600)
     _write(page, clip.clip_id, end + 9, top + 20, 10, _PALE_INK)
     _write(page, clip.facts, left + _CARD_WIDTH, top + 20, 10, _PALE_INK, align_right=True)

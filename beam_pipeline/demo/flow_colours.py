@@ -17,6 +17,7 @@ _HUES = {
 }
 _COLOURS = np.array([colour for colour, _ in _HUES.values()] + [_HUES["red"][0]], np.float64)
 _POSITIONS = np.cumsum([0] + [steps for _, steps in _HUES.values()])
+_ROUND = _POSITIONS[-1] - 1  # a full turn: the published code stretches 55 colours over 54 steps, so all pictures do
 
 
 def colour_flow(vectors: np.ndarray, full_px: float) -> np.ndarray:
@@ -31,7 +32,7 @@ def colour_flow(vectors: np.ndarray, full_px: float) -> np.ndarray:
     """
     x, y = vectors[..., 0], vectors[..., 1]
     length = np.hypot(x, y)[..., np.newaxis] / max(full_px, 1e-6)
-    position = np.mod(np.arctan2(y, x) / (2 * np.pi), 1) * _POSITIONS[-1]
+    position = np.mod(np.arctan2(y, x) / (2 * np.pi), 1) * _ROUND
     hue = np.stack([np.interp(position, _POSITIONS, channel) for channel in _COLOURS.T], axis=-1)
     painted = np.where(length <= 1, 1 - length * (1 - hue), 0.75 * hue)
     return np.rint(painted * 255).astype(np.uint8)
