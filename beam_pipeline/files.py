@@ -61,6 +61,11 @@ def write_whole(path: str, content: bytes) -> None:
     temporary.replace(path)
 
 
+def is_temporary(name: str) -> bool:
+    """Whether a file's name is one that `write_whole` uses while it writes."""
+    return name.startswith(".") and name.endswith(".tmp")
+
+
 def read_whole(path: str) -> bytes | None:
     """Returns a file's content, or None where there is none."""
     try:

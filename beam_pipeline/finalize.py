@@ -64,9 +64,10 @@ def finalize(job: Job, split: str, states: Iterable[str]) -> str:
         writer.write_table(table(rows))
     files.publish(ledger, files.join(job.directory, contract.ledger_file(split)))
     _write_index(files.join(job.directory, contract.index_file(split)), index)
+    path = files.join(job.directory, contract.info_file(split))
     info = {
         **_description(job, split),
-        "complete": not job.limited and not counts["not_attempted"],
+        "complete": not counts["not_attempted"] and (not job.limited or _was_complete(path, counts.total())),
         "num_asked": counts.total(),
         "num_clips": counts.pop("", 0),
         "num_failed": dict(sorted(counts.items())),
@@ -75,9 +76,14 @@ def finalize(job: Job, split: str, states: Iterable[str]) -> str:
         "bytes": sum(shard_bytes),
         "frame_sizes": dict(sorted(sizes.items())),
     }
-    path = files.join(job.directory, contract.info_file(split))
     files.write_whole(path, (json.dumps(info, indent=1, ensure_ascii=False) + "\n").encode())
     return path
+
+
+def _was_complete(path: str, asked: int) -> bool:
+    """Whether an earlier run had made all that is here, to which a limited one then has nothing to add."""
+    before = json.loads(files.read_whole(path) or b"{}")
+    return bool(before.get("complete")) and before["num_asked"] == asked
 
 
 def _sealed(path: str) -> ShardState:

@@ -19,6 +19,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, StandardOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.runner import PipelineRunner
 
 from beam_pipeline import files
 from beam_pipeline.annotations import AnnotationError, Scan, Selection, scan
@@ -63,8 +64,12 @@ def run(
       RunError: the run failed; what was made is kept, and running again goes on from there.
     """
     started = time.monotonic()
+    options = PipelineOptions(list(beam_args))
+    options.view_as(SetupOptions).save_main_session = False  # nothing lives in __main__
+    # Named, since "DirectRunner" means an engine that changes with the network and with the graph.
+    local = options.view_as(StandardOptions).runner in (None, "DirectRunner", "FnApiRunner")
     chosen = _chosen_splits(config, splits)
-    job, scans = survey(config, chosen, limit)
+    job, scans = survey(config, chosen, limit, cores=len(os.sched_getaffinity(0)) if local else 1)
     with _lock(job.directory):
         for split in chosen:
             settle_settings(job, split, overwrite)
@@ -72,7 +77,7 @@ def run(
         files.write_whole(files.join(job.directory, contract.LABELS_FILE), labels.encode())
         _remove_temporaries(job, all_of_them=False)
         with _stop_on_signals(), progress_bar(job, {split: found.asked for split, found in scans.items()}):
-            _execute(job, beam_args)
+            _execute(job, options, FnApiRunner() if local else None)
             stopped = stopping.is_set()
         _remove_temporaries(job, all_of_them=True)
     return Summary(
@@ -85,8 +90,15 @@ def run(
     )
 
 
-def survey(config: Config, chosen: Sequence[str], limit: int | None) -> tuple[Job, dict[str, Scan]]:
+def survey(config: Config, chosen: Sequence[str], limit: int | None, cores: int) -> tuple[Job, dict[str, Scan]]:
     """Looks at everything that is asked for before anything runs: the store, the label list, every annotation file.
+
+    Args:
+      config: the configuration.
+      chosen: the splits to be made.
+      limit: as `run`.
+      cores: how many decoding processes `workers: auto` means. On one machine all its cores, elsewhere one: engines
+        start a worker process a core.
 
     Raises:
       ConfigError, AnnotationError, StoreError: as `run`.
@@ -107,7 +119,6 @@ def survey(config: Config, chosen: Sequence[str], limit: int | None) -> tuple[Jo
         check_classes(sorted(classes or ()), labels)
     except ValueError as error:
         raise ConfigError(f"classes: {error}") from error
-    workers = config.workers if config.workers != "auto" else len(os.sched_getaffinity(0))
     job = Job(
         run_id=uuid.uuid4().hex[:12],
         name=config.name,
@@ -115,7 +126,7 @@ def survey(config: Config, chosen: Sequence[str], limit: int | None) -> tuple[Jo
         store=config.source.store,
         media=config.media,
         limits=config.limits,
-        workers=workers,
+        workers=cores if config.workers == "auto" else config.workers,
         annotations={split: config.splits[split].annotations for split in chosen},
         num_shards={split: config.splits[split].shards for split in chosen},
         selections={
@@ -177,13 +188,9 @@ def _stop_on_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _execute(job: Job, beam_args: Sequence[str]) -> None:
-    options = PipelineOptions(list(beam_args))
-    options.view_as(SetupOptions).save_main_session = False  # nothing lives in __main__
-    # Named, since "DirectRunner" means an engine that changes with the network and with the graph.
-    local = options.view_as(StandardOptions).runner in (None, "DirectRunner", "FnApiRunner")
+def _execute(job: Job, options: PipelineOptions, runner: PipelineRunner | None) -> None:
     try:
-        pipeline = beam.Pipeline(runner=FnApiRunner() if local else None, options=options)
+        pipeline = beam.Pipeline(runner, options)
         build(pipeline, job)
         pipeline.run().wait_until_finish()
     except _OUR_ERRORS as error:
@@ -199,15 +206,15 @@ def _execute(job: Job, beam_args: Sequence[str]) -> None:
 def _remove_temporaries(job: Job, all_of_them: bool) -> None:
     """Deletes temporaries of runs that were killed; before a run those stay that hold records it can go on from."""
     state_dir = files.join(job.directory, contract.STATE_DIR)
-    for name in list(files.names(state_dir)):
-        match = _PARTIAL_RE.fullmatch(name)
-        if not match:
-            continue
-        if not all_of_them:
-            state = read_state(files.join(state_dir, f"{match['state']}.json"))
-            if state and any(row.file.endswith(name) for row in state.rows):
-                continue
-        files.delete(files.join(state_dir, name))
+    for folder in (job.directory, state_dir):
+        for name in list(files.names(folder)):
+            match = _PARTIAL_RE.fullmatch(name)
+            if match and not all_of_them:
+                state = read_state(files.join(state_dir, f"{match['state']}.json"))
+                if state and any(row.file.endswith(name) for row in state.rows):
+                    continue
+            if match or files.is_temporary(name):
+                files.delete(files.join(folder, name))
 
 
 def _split_summary(job: Job, split: str, found: Scan) -> SplitSummary:

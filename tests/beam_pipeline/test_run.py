@@ -79,7 +79,7 @@ def lasting(data_dir: Path) -> list[dict]:
 
 
 def no_leftovers(data_dir: Path) -> bool:
-    return not list((folder(data_dir) / "state").glob("*partial*"))
+    return not [path for path in folder(data_dir).rglob("*") if "partial" in path.name or path.suffix == ".tmp"]
 
 
 @pytest.fixture(scope="module")
@@ -243,6 +243,7 @@ def test_a_limit_takes_a_part_and_never_takes_away(store: Path, undisturbed: Pat
     assert hashes(tmp_path) == hashes(undisturbed)
     run(store, tmp_path, "--limit", "2", status=3)
     assert hashes(tmp_path) == hashes(undisturbed)
+    assert json.loads((folder(tmp_path) / "info-train.json").read_text())["complete"]
 
 
 def test_records_that_nobody_asks_for_any_more_are_not_dropped(store: Path, tmp_path: Path) -> None:
