@@ -157,7 +157,10 @@ def rewind(container: InputContainer, stream: VideoStream) -> None:
     Raises:
       ClipError: `unsupported` where the format can't.
     """
-    for offset, by_byte in ((stream.start_time or 0, False), (0, True)):
+    first_ticks = stream.start_time or 0
+    # MPEG-TS searches by decoding time, so that its first key frame lies before the first frame's time.
+    well_before_ticks = first_ticks - math.ceil(10 / (stream.time_base or Fraction(1, av.time_base)))
+    for offset, by_byte in ((well_before_ticks, False), (first_ticks, False), (0, True)):
         try:
             container.seek(offset, stream=stream, unsupported_byte_offset=by_byte)
         except av.FFmpegError:

@@ -142,6 +142,8 @@ def _read(
     start_s = first_s if start_s is None else start_s
     if after_seek and first_s > start_s:
         raise UnsafeSeekError
+    if asked_s is not None and first_s >= start_s + asked_s:
+        raise ClipError("no_overlap", "the video begins after the clip ends")
     footage = _Footage(OutputGrid(start_s, encode.fps, first.time_base), asked_s, encode.max_duration_s)
     encoder: FrameEncoder | None = None
     interlaced = False

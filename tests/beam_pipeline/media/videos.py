@@ -106,9 +106,10 @@ def grey_frame(level: int, width: int = 64, height: int = 64) -> VideoFrame:
     return planar_frame([np.full((height, width), level, np.uint8), half, half], "yuv420p")
 
 
-def remux(source: Path, target: Path) -> Path:
-    """Copies a file's video packets into another container."""
-    with av.open(str(source)) as reader, av.open(str(target), "w") as writer:
+def remux(source: Path, target: Path, *, offset_s: int = 0) -> Path:
+    """Copies a file's video packets into another container, so much later on its clock."""
+    options = {"output_ts_offset": str(offset_s)}
+    with av.open(str(source)) as reader, av.open(str(target), "w", options=options) as writer:
         stream = writer.add_stream_from_template(reader.streams.video[0])
         for packet in reader.demux(video=0):
             if packet.dts is not None:
