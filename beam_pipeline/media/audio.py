@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, islice
 from math import ceil, floor, gcd
 
 import av
@@ -29,10 +29,10 @@ _PREROLL_S = Fraction(1)
 # Nearer than this to the track's first sample, decoding from there costs less than a wrong seek (1 ms a second).
 _SEEK_FROM_S = 10
 # Beyond the clip on both sides: the resampler's filter reaches 4 ms, the alignment below half a period of the rates.
-_MARGIN_S = Fraction(1, 10)
+_MARGIN_S = 0.1
 # Timestamps that are off by less than the first are jitter (Vorbis in WebM: 10 ms), by more than the second a gap (as
 # for ffmpeg's `aresample=async=1`); between them it depends on whether they come back. A lost frame is 20 ms or more.
-_JITTER_S, _GAP_S = Fraction(15, 1000), Fraction(1, 10)
+_JITTER_S, _GAP_S = 0.015, 0.1
 # At most so many source samples are tried for one that falls on an output sample (44.1 to 48 kHz needs 147).
 _MAX_PERIOD = 480
 
@@ -106,9 +106,13 @@ def _default_stream(container: InputContainer) -> AudioStream | None:
 
 @dataclass(frozen=True, slots=True)
 class _Sound:
-    """One decoded frame: when it begins, give or take half a tick, and its samples if the clip can need them."""
+    """One decoded frame: when it begins, give or take half a tick, and its samples if the clip can need them.
+
+    Rational arithmetic costs more than decoding, so all that is only a comparison of times is done on `near_s`.
+    """
 
     time_s: Fraction
+    near_s: float
     tick_s: Fraction
     rate: int
     num_samples: int
@@ -135,21 +139,27 @@ class _Run:
             low, high = max(begin, index), min(end, index + len(chunk))
             if low < high:
                 samples[low - begin : high - begin] = chunk[low - index : high - index]
-        return samples
+        return np.nan_to_num(samples, copy=False, nan=0, posinf=0, neginf=0)
 
 
 def _sounds(container: InputContainer, stream: AudioStream, start_s: Fraction, end_s: Fraction) -> list[_Sound]:
     """Decodes from some time before start_s to shortly after end_s."""
     sounds: list[_Sound] = []
+    needed_from_s, needed_to_s = float(start_s) - 2 * _MARGIN_S, float(end_s) + _MARGIN_S
     for frame in _frames(container, stream, start_s):
         tick_s = frame.time_base or stream.time_base or Fraction(1, frame.sample_rate)
-        # Some frames come without a time: in 3GP, AVI and MPEG-TS all but the first of a chunk.
-        follows_s = sounds[-1].end_s if sounds else _track_start_s(stream)
-        time_s = frame.pts * tick_s if frame.pts is not None else follows_s
-        if time_s >= end_s + _MARGIN_S:
+        if frame.pts is not None:
+            time_s = frame.pts * tick_s
+        elif sounds:  # in 3GP, AVI and MPEG-TS only the first frame of a chunk has a time
+            time_s = sounds[-1].end_s
+        else:
+            time_s = _track_start_s(stream)
+        near_s = float(time_s)
+        if near_s >= needed_to_s:
             break
-        kept = time_s + Fraction(frame.samples, frame.sample_rate) > start_s - 2 * _MARGIN_S
-        sounds.append(_Sound(time_s, tick_s, frame.sample_rate, frame.samples, _mono(frame) if kept else None))
+        needed = near_s + frame.samples / frame.sample_rate > needed_from_s
+        samples = _mono(frame) if needed else None
+        sounds.append(_Sound(time_s, near_s, tick_s, frame.sample_rate, frame.samples, samples))
     return sounds
 
 
@@ -176,20 +186,20 @@ def _is_gap(sounds: list[_Sound], index: int, first: _Sound, num_samples: int) -
     """
     if sounds[index].rate != first.rate:
         return True
-    jitter_s = max(_JITTER_S, first.tick_s)
-    sign = 0
-    expected_s = first.time_s + Fraction(num_samples, first.rate)
+    jitter_s = max(_JITTER_S, float(first.tick_s))
+    expected_s = first.near_s + num_samples / first.rate
     watched_until_s = expected_s + _GAP_S
-    for sound in sounds[index:]:
+    sign = 0
+    for sound in islice(sounds, index, None):
         if expected_s > watched_until_s:
             break
-        off_s = sound.time_s - expected_s
+        off_s = sound.near_s - expected_s
         if abs(off_s) > _GAP_S:
             return True
         if abs(off_s) <= jitter_s or sign * off_s < 0:
             return False
         sign = 1 if off_s > 0 else -1
-        expected_s += Fraction(sound.num_samples, sound.rate)
+        expected_s += sound.num_samples / sound.rate
     return True
 
 
@@ -199,8 +209,9 @@ def _begin_s(members: list[_Sound], indices: list[int]) -> Fraction:
     A clock coarser than a sample (1 ms in Matroska) tells each frame's time within half a tick only, all together tell
     it much better; so a clip cut from the middle of a video sounds where it does when read from the start.
     """
-    starts_s = sorted(m.time_s - Fraction(i, m.rate) for i, m in zip(indices, members, strict=False))
-    return starts_s[len(starts_s) // 2]
+    by_start = sorted(zip(indices, members, strict=False), key=lambda item: item[1].near_s - item[0] / item[1].rate)
+    index, member = by_start[len(by_start) // 2]
+    return member.time_s - Fraction(index, member.rate)
 
 
 def _frames(container: InputContainer, stream: AudioStream, start_s: Fraction) -> Iterator[av.AudioFrame]:
@@ -254,6 +265,8 @@ def _track_start_s(stream: AudioStream) -> Fraction:
 
 def _mono(frame: av.AudioFrame) -> np.ndarray:
     """Returns a frame's samples as float32 (n,), its channels mixed by `_MONO_WEIGHTS`; full scale is ±1."""
+    if frame.format.is_planar and frame.layout.nb_channels >= _PLANES:
+        frame = _packed(frame)
     samples = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(frame.samples, -1).T
@@ -261,7 +274,7 @@ def _mono(frame: av.AudioFrame) -> np.ndarray:
         samples = samples.astype(np.float32) / 128 - 1
     elif samples.dtype.kind == "i":
         samples = samples.astype(np.float32) / 2.0 ** (8 * samples.dtype.itemsize - 1)
-    samples = np.nan_to_num(samples.astype(np.float32), copy=False, nan=0, posinf=0, neginf=0)
+    samples = samples.astype(np.float32, copy=False)
     if len(samples) == 1:
         return samples[0]
     weights = [_MONO_WEIGHTS.get(channel.name, 0.0) for channel in frame.layout.channels]
@@ -269,8 +282,20 @@ def _mono(frame: av.AudioFrame) -> np.ndarray:
         weights = [1.0] * len(samples)
     mono = np.zeros(samples.shape[1], np.float32)
     for weight, channel in zip(weights, samples, strict=True):  # one by one: a dot product rounds as its BLAS likes
-        mono += channel * np.float32(weight / sum(weights))
+        if weight:
+            mono += channel * np.float32(weight / sum(weights))
     return mono
+
+
+# AVFrame's own pointers to planes. PyAV 18 counts planes up to a null pointer, which with so many channels or more
+# there is none behind: `to_ndarray` then reads anywhere and crashes.
+_PLANES = 8
+
+
+def _packed(frame: av.AudioFrame) -> av.AudioFrame:
+    resampler = av.AudioResampler(format="flt", layout=frame.layout, rate=frame.sample_rate)
+    (packed,) = resampler.resample(frame)
+    return packed
 
 
 # -- Placing a run among the clip's samples ---------------------------------------------------------------------------
@@ -301,13 +326,10 @@ def _aligned(low: int, offset_s: Fraction, source_rate: int, rate: int) -> int:
     The resampler puts its first output on its first input, so this is what the sound is off by: at most half an output
     sample, and mostly none.
     """
-    period = min(source_rate // gcd(source_rate, rate), _MAX_PERIOD)
-
-    def distance(sample: int) -> Fraction:
-        position = (offset_s + Fraction(sample, source_rate)) * rate
-        return abs(position - round(position))
-
-    return min(range(low, low - period, -1), key=distance)
+    candidates = low - np.arange(min(source_rate // gcd(source_rate, rate), _MAX_PERIOD))
+    positions = float(offset_s * rate) + candidates * (rate / source_rate)
+    distances = np.abs(positions - np.rint(positions)).round(6)  # so that of equals the nearest is taken
+    return int(candidates[np.argmin(distances)])
 
 
 def _resample(samples: np.ndarray, source_rate: int, rate: int) -> np.ndarray:

@@ -59,8 +59,8 @@ def write(
             pts = times(index, begin)
             if pts is None:
                 continue
-            planar = np.ascontiguousarray(samples[:, begin : begin + size])
-            frame = av.AudioFrame.from_ndarray(planar, format="fltp", layout=layout)
+            packed = np.ascontiguousarray(samples[:, begin : begin + size].T).reshape(1, -1)
+            frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=layout)
             frame.sample_rate = rate
             for converted in resampler.resample(frame):
                 converted.pts = pts + round(first_s * rate)
@@ -297,6 +297,24 @@ def test_surround_is_mixed_as_libswresample_does_into_16_bits(tmp_path: Path) ->
     frame.sample_rate = 48_000
     mixed = np.concatenate([f.to_ndarray()[0] for f in [*resampler.resample(frame), *resampler.resample(None)]])
     np.testing.assert_allclose(read(path).samples, mixed / 32768, atol=3 / 32768)
+
+
+@pytest.mark.parametrize(("codec", "layout"), [("aac", "7.1"), ("flac", "7.1"), ("wavpack", "hexadecagonal")])
+def test_eight_channels_and_more_are_mixed_like_fewer(tmp_path: Path, codec: str, layout: str) -> None:
+    names = [channel.name for channel in av.AudioLayout(layout).channels]
+    loud = np.stack([noise(48_000) if name == "FC" else np.zeros(48_000, "f4") for name in names])
+    samples = read(write(tmp_path / "cinema.mkv", loud, 48_000, codec, layout)).samples
+    known = {"FL": 0.5**0.5, "FR": 0.5**0.5, "FC": 1, "SL": 0.5, "SR": 0.5, "BL": 0.5, "BR": 0.5, "BC": 0.5}
+    weight = 1 / sum(known.get(name, 0) for name in names)
+    middle = slice(4800, -4800)
+    assert np.corrcoef(samples[middle], noise(48_000)[middle])[0, 1] > 0.98
+    assert samples[middle].std() == pytest.approx(weight * noise(48_000)[middle].std(), rel=0.05)
+
+
+def test_channels_without_a_layout_become_their_mean(tmp_path: Path) -> None:
+    channels = np.stack([noise(8_000, seed) for seed in range(16)])
+    path = write(tmp_path / "many.nut", channels, 8_000, layout="hexadecagonal")  # NUT stores their number only
+    np.testing.assert_allclose(read(path, rate=8_000).samples, channels.mean(axis=0), atol=1e-6)
 
 
 @pytest.mark.parametrize("codec", ["pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le"])
