@@ -21,7 +21,7 @@ def shipped_labels(name: str) -> tuple[str, ...] | None:
     """
     if not re.fullmatch(r"\w+", name, re.ASCII):
         return None
-    file = shipped("labels", f"{_SAME_LABELS.get(name, name)}.txt"
+    file = shipped("labels", f"{_SAME_LABELS.get(name, name)}.txt")
     if not file.is_file():
         return None
     return tuple(file.read_text(encoding="utf-8").splitlines())

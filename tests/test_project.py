@@ -25,9 +25,6 @@ def test_every_package_is_installed() -> None:
 @pytest.mark.parametrize(
     ("module", "unwanted"),
     [
-        ("tf_data", ["beam_pipeline", "apache_beam", "tensorflow"]),
-        ("tf_data.contract", ["beam_pipeline", "apache_beam", "tensorflow"]),
-        ("tf_data.loading", ["beam_pipeline", "apache_beam"]),
         ("beam_pipeline.run", ["tensorflow", "av", "cv2", "tf_data.loading"]),
         ("beam_pipeline.media.encoding", ["tensorflow", "apache_beam", "tf_data.loading"]),
         ("beam_pipeline.cli", ["tensorflow", "apache_beam", "numpy"]),
