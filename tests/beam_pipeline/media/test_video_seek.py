@@ -19,7 +19,7 @@ from beam_pipeline.media.settings import Encode
 from beam_pipeline.media.streams import Health, choose_stream, clock_origin_s, pictures, rewind
 from beam_pipeline.media.timing import num_outputs
 from beam_pipeline.media.video import Frames, read_frames
-from tests.beam_pipeline.media.videos import grey_frame, remux
+from tests.beam_pipeline.media.videos import grey_frame, remux, write_video
 
 SMALL = Encode(shorter_side=64, min_duration_s=0)
 SECOND_US = 1_000_000
