@@ -134,7 +134,11 @@ def _filter(arguments: argparse.Namespace, _: list[str]) -> int:
         counts = filter_annotations(arguments.class_list, arguments.annotations_in, arguments.annotations_out)
     except (AnnotationError, ValueError, OSError) as error:
         return _fail(str(error), EXIT_USAGE)
-    print(counts)
+    for name, kept in sorted(counts.kept_by_class.items()):
+        print(f"{kept:>9,} {name}")
+    print(f"{counts.kept:>9,} of {counts.rows:,} rows kept, in {arguments.annotations_out}")
+    if counts.unreadable:
+        print(f"{counts.unreadable:>9,} rows left out whose label can't be read")
     return EXIT_OK
 
 
