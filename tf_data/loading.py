@@ -273,6 +273,8 @@ def _from_shards(
     if sliced:
         raise ValueError(f"split {'+'.join(sliced)}: {path} has no record index, so only whole splits can be read")
     shards = tuple(dict.fromkeys(file for part in parts for file in catalog.find_shards(path, part.split)))
+    if run.skip:
+        _check_open(shards)
     info = probe_record(shards[0], path)
     _check_streams(wanted, info, shards[0])
     warnings.warn(
@@ -307,6 +309,16 @@ def _from_shards(
 
     ds = records.map(element_of, num_parallel_calls=config.num_parallel_calls or tf.data.AUTOTUNE, deterministic=True)
     return ds.ignore_errors(log_warning=True) if run.skip else ds, info
+
+
+def _check_open(shards: Sequence[str]) -> None:
+    """Refuses shards that can't be opened: skipping errors, TensorFlow would try to open them for ever."""
+    for shard in shards:
+        try:
+            with tf.io.gfile.GFile(shard, "rb") as file:
+                file.read(1)
+        except tf.errors.OpError as error:
+            raise ValueError(f"{shard}: can't be opened: {error.message}; leave it out of the glob") from error
 
 
 def _check_streams(wanted: Views, info: Info, what: str) -> None:

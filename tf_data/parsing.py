@@ -69,16 +69,17 @@ def parse(record: tf.Tensor, place: tf.Tensor, streams: Sequence[str], extras: S
     )
     if "audio" in streams:
         sequences[contract.AUDIO_FLOATS] = sequences[contract.AUDIO_FLOATS].flat_values
-    clip_id, frames = values[contract.EXAMPLE_ID], sequences[contract.IMAGE_ENCODED]
-    flow = sequences.get(contract.FLOW_ENCODED)
+    clip_id = values[contract.EXAMPLE_ID]
     needs = [(_LIST_OF_STREAM[stream], stream) for stream in streams]
     if set(streams) == {"audio"}:
         needs.append((contract.IMAGE_ENCODED, "audio"))
     checks = [_check_list(key, tf.size(sequences[key]), stream, place, clip_id) for key, stream in needs]
     with tf.control_dependencies(checks):
-        num_frames = tf.size(frames)
-        if flow is not None:
-            num_frames = tf.where(num_frames > 0, num_frames, tf.size(flow) + 1)  # others' records of flow alone
+        sequences = {key: tf.identity(sequence) for key, sequence in sequences.items()}
+    frames, flow = sequences[contract.IMAGE_ENCODED], sequences.get(contract.FLOW_ENCODED)
+    num_frames = tf.size(frames)
+    if flow is not None:
+        num_frames = tf.where(num_frames > 0, num_frames, tf.size(flow) + 1)  # others' records of flow alone
     # Records without an id are told apart by their first frame.
     name = tf.strings.join([clip_id, tf.strings.reduce_join(frames[:1])])
     return ParsedClip(

@@ -29,14 +29,19 @@ def read_at(path: tf.Tensor, offset: tf.Tensor, length: tf.Tensor, *, remote: bo
     """
     # Without a buffer a local record is two reads into place; with one, it is copied once more.
     buffer_size = length + FRAMING_BYTES if remote else tf.constant(0, tf.int64)
-    variant = tf.raw_ops.TFRecordDatasetV2(
-        filenames=path[tf.newaxis],
-        compression_type="",
-        buffer_size=buffer_size,
-        byte_offsets=offset[tf.newaxis],
-    )
-    # What the op itself reports does not name the file: let it fail silently into an empty record, and say it here.
-    attempt = tf.data.experimental.from_variant(variant, _RECORD).take(1).ignore_errors()
+
+    def read(path: tf.Tensor) -> tf.Tensor:
+        variant = tf.raw_ops.TFRecordDatasetV2(
+            filenames=path[tf.newaxis],
+            compression_type="",
+            buffer_size=buffer_size,
+            byte_offsets=offset[tf.newaxis],
+        )
+        return tf.data.experimental.from_variant(variant, _RECORD).take(1).get_single_element()
+
+    # What the op itself reports does not name the file: let it fail silently into an empty record, and say it here. The
+    # map makes it one attempt; `ignore_errors` on the reader itself would open a missing file for ever.
+    attempt = tf.data.Dataset.from_tensors(path).map(read).ignore_errors()
     record = attempt.concatenate(tf.data.Dataset.from_tensors("")).take(1).get_single_element()
     message = tf.strings.join(
         [
