@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 
 from apache_beam.io.filesystems import FileSystems
 
-from beam_pipeline.clips import Clip
+from beam_pipeline.clips import VIDEO_ID_RE, Clip
 
 _CUT_RE = re.compile(r"(?P<video_id>.+)_\d{6,}(?:\.\d{3,6})?_\d{6,}(?:\.\d{3,6})?")
 # What downloaders and data-set tools leave beside a video under the same name.
@@ -55,13 +55,25 @@ class StoredFile:
 def list_store(store: str) -> Iterator[StoredFile]:
     """Yields every file of a store that may be a clip: not empty, not `._*`, not a sidecar such as `.json`.
 
+    A file whose path is not UTF-8 is no clip either: neither the ledger nor a record could name it.
+
     Raises:
       StoreError: there is no such folder.
     """
     for uri, size in _walk_local(store) if "://" not in store else _walk_remote(store):
         name = uri.rpartition("/")[2]
-        if size and not name.startswith(".") and PurePosixPath(name).suffix.lower() not in _SIDECARS:
+        if not size or name.startswith(".") or PurePosixPath(name).suffix.lower() in _SIDECARS:
+            continue
+        if uri.isascii() or _is_utf8(uri):
             yield StoredFile(uri, size)
+
+
+def _is_utf8(uri: str) -> bool:
+    try:
+        uri.encode()
+    except UnicodeEncodeError:  # os.scandir's surrogates, which stand for bytes of another encoding
+        return False
+    return True
 
 
 def _walk_local(store: str) -> Iterator[tuple[str, int]]:
@@ -100,9 +112,11 @@ def _walk_remote(store: str) -> Iterator[tuple[str, int]]:
 
 def video_ids(file: StoredFile) -> Iterator[str]:
     """Yields the video ids that a file's name may speak of: `{id}_{start}_{end}`, or the whole of it."""
-    yield from file.names
-    if match := _CUT_RE.fullmatch(file.names[0]):
-        yield match["video_id"]
+    for name in file.names:
+        match = _CUT_RE.fullmatch(name)
+        for video_id in (name, match["video_id"] if match else ""):
+            if VIDEO_ID_RE.fullmatch(video_id):
+                yield video_id
 
 
 def match_clips(clips: Iterable[Clip], files: Iterable[StoredFile], trimmed: str) -> Mapping[str, StoredFile]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,24 @@ def test_fractional_seconds_match() -> None:
     clip = Clip("my.video", 12_500_000, 22_000_000)
     assert matched([clip], ["my.video_000012.500_000022.mp4"]) == ["my.video_000012.500_000022.mp4"]
     assert "my.video" in video_ids(StoredFile("x/my.video_000012.500_000022.mp4", 1))
+
+
+@pytest.mark.parametrize("extension", ["", ".mp4"])
+def test_fractional_seconds_are_told_from_an_extension(extension: str) -> None:
+    assert "my.video" in video_ids(StoredFile(f"my.video_000012.500_000022.500{extension}", 1))
+
+
+@pytest.mark.parametrize("name", ["-rf * [x]\né.mp4", "a" * 200, "my holiday_000001_000011.mp4"])
+def test_a_name_that_holds_no_id_is_nobodys_clip(name: str) -> None:
+    assert list(video_ids(StoredFile(name, 1))) == []
+
+
+def test_names_in_another_encoding_are_left_out(tmp_path: Path) -> None:
+    for name in (b"caf\xe9.mp4", b"caf\xe9/abc.mp4", "café/abc.mp4".encode()):
+        path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"1")
+    assert [file.uri for file in list_store(str(tmp_path))] == ["café/abc.mp4"]
 
 
 def test_lists_at_any_depth_what_may_be_a_clip(tmp_path: Path) -> None:
