@@ -178,8 +178,8 @@ def to_jpeg_ycbcr(planes: Planes, conversion: Conversion, luma: np.ndarray, cb: 
 
 # Cameras record sky and lamps above limited range's white. Luma is cut off at 255 there, and the chroma that belonged
 # to a brighter luma would then tint what RGB shows as plain white: by 1.5 levels of red over whole frames of a real
-# Kinetics clip. Below this mean excess, looked for in every fourth row, the tint is under a tenth of a level.
-_OVERBRIGHT = 0.1
+# Kinetics clip. Below this mean excess, looked for in every fourth row, the tint is under a fifth of a level.
+_OVERBRIGHT = 0.25
 _WHITE = 235
 
 
