@@ -56,10 +56,10 @@ def example(
 
 
 def _starts(num_stored: tf.Tensor, wanted: Views, drawn: views.Draw) -> tf.Tensor:
-    window = sampling.span(wanted.num_frames, wanted.stride)
     if wanted.training:
+        window = sampling.span(wanted.num_frames, wanted.stride)
         return sampling.random_start(num_stored, window, drawn.time)
-    return sampling.even_starts(num_stored, window, wanted.num_clips)
+    return sampling.even_starts(num_stored, wanted.num_frames * wanted.stride, wanted.num_clips)
 
 
 def _pictures(

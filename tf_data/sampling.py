@@ -38,6 +38,11 @@ def even_starts(num_stored: tf.Tensor, window: int, num_clips: int) -> tf.Tensor
     """Returns the first frames of `num_clips` windows, int32 [num_clips], from the clip's first frame to its last.
 
     One window is centred. Windows of clips that are too short for them all start at 0.
+
+    Args:
+      num_stored: int32 scalar, the frames of the clip.
+      window: stored frames that the window lasts, `num_frames · stride`; DMVR and scenic place windows by this rule.
+      num_clips: how many windows.
     """
     room = tf.maximum(num_stored - window, 0)
     if num_clips == 1:

@@ -66,8 +66,8 @@ def whole_window(frame_size: tf.Tensor) -> tf.Tensor:
 def decode(encoded: tf.Tensor, window: tf.Tensor, *, channels: int, exact: bool) -> tf.Tensor:
     """Decodes JPEG frames inside one crop window: uint8 [n, height, width, channels].
 
-    Only the blocks under the window are decoded. One frame after another: the parallelism is that of clips, and more
-    of it inside a clip costs a tenth more CPU.
+    Only the blocks under the window are decoded, and the pixels are those of the whole frame. One frame after another:
+    the parallelism is that of clips, and more of it inside a clip costs a tenth more CPU.
 
     Args:
       encoded: string [n].
@@ -76,8 +76,15 @@ def decode(encoded: tf.Tensor, window: tf.Tensor, *, channels: int, exact: bool)
       exact: with the exact inverse DCT; the fast one is up to 7 levels off, which flow can't afford.
     """
     method = "INTEGER_ACCURATE" if exact else "INTEGER_FAST"
+    top, left, height, width = tf.unstack(window)
+    # Where chroma is subsampled, the columns at the edges of what is decoded lack a neighbour to interpolate with, and
+    # are up to 14 levels off: so decode two columns more on both sides, and leave them out.
+    frame_width = tf.io.extract_jpeg_shape(encoded[0])[1]
+    first, last = tf.maximum(left - 2, 0), tf.minimum(left + width + 2, frame_width)
+    wider = tf.stack([top, first, height, last - first])
+    inside = slice(left - first, left - first + width)
     frames = tf.map_fn(
-        lambda jpeg: tf.io.decode_and_crop_jpeg(jpeg, window, channels=3, dct_method=method)[..., :channels],
+        lambda jpeg: tf.io.decode_and_crop_jpeg(jpeg, wider, channels=3, dct_method=method)[:, inside, :channels],
         encoded,
         fn_output_signature=tf.TensorSpec([None, None, channels], tf.uint8),
         parallel_iterations=1,

@@ -45,6 +45,16 @@ def test_decoding_inside_a_window_gives_the_pixels_of_the_whole_frame() -> None:
     np.testing.assert_array_equal(part[1], whole[9:42, 13:60, :2])
 
 
+@pytest.mark.parametrize(("top", "left"), [(0, 0), (1, 1), (8, 15), (15, 16), (16, 17), (17, 32), (34, 33)])
+def test_subsampled_chroma_is_that_of_the_whole_frame_up_to_the_edges_of_the_window(top: int, left: int) -> None:
+    colours = np.random.default_rng(2).integers(0, 256, (8, 10, 3))
+    pixels = np.kron(colours, np.ones((8, 8, 1))).astype(np.uint8)
+    encoded = simplejpeg.encode_jpeg(pixels, quality=95, colorsubsampling="420")
+    whole = tf.io.decode_jpeg(encoded, channels=3, dct_method="INTEGER_FAST").numpy()
+    part = views.decode(tf.constant([encoded]), tf.constant([top, left, 30, 47]), channels=3, exact=False).numpy()
+    np.testing.assert_array_equal(part[0], whole[top : top + 30, left : left + 47])
+
+
 def test_rgb_is_mirrored_left_to_right() -> None:
     frames = np.arange(2 * 3 * 4 * 3).reshape(2, 3, 4, 3).astype(np.uint8)
     np.testing.assert_array_equal(views.flip_rgb(tf.constant(frames)).numpy(), frames[:, :, ::-1])
