@@ -18,6 +18,7 @@ from beam_pipeline.annotations import Row, selected_rows
 from beam_pipeline.clips import shard_of
 from beam_pipeline.finalize import finalize
 from beam_pipeline.job import Job
+from beam_pipeline.media.task import prepare_decoder
 from beam_pipeline.pool import DecodePool
 from beam_pipeline.shards import make_shard
 from beam_pipeline.store import StoredFile, list_store, video_ids
@@ -69,10 +70,7 @@ def read_unit(unit: Unit, job: Job) -> Iterator[tuple[ShardKey, Fields]]:
 
 
 def _row_fields(row: Row) -> Fields:
-    return (
-        *(row.video_id, row.start_us, row.end_us, row.label, row.split),
-        *(row.source, row.line, row.error, row.order),
-    )
+    return tuple(getattr(row, name) for name in Row.__slots__)
 
 
 class MakeShard(beam.DoFn):
@@ -85,7 +83,7 @@ class MakeShard(beam.DoFn):
     def setup(self) -> None:
         """Starts the pool, or takes the one that this process has."""
         self._pool = self._shared.acquire(
-            lambda: DecodePool(self._job.workers, self._job.limits.memory_mib, "beam_pipeline.media.encoding")
+            lambda: DecodePool(self._job.workers, self._job.limits.memory_mib, prepare_decoder)
         )
 
     def process(self, element: tuple[ShardKey, Iterable[Fields]]) -> Iterator[tuple[str, str]]:

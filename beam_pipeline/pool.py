@@ -54,16 +54,16 @@ class DecodePool:
     Args:
       workers: how many children.
       memory_mib: address space that a task may add to what a child has when it is ready.
-      preload: name of the module that tasks need; imported by each child before it counts its memory.
+      prepare: a picklable function that each child calls once, before it counts its memory: imports what tasks need.
     """
 
-    def __init__(self, workers: int, memory_mib: int, preload: str):
+    def __init__(self, workers: int, memory_mib: int, prepare: Callable[[], None]):
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # inherited by the children: one thread a process
         self._in_flight = workers * _TASKS_IN_FLIGHT_PER_WORKER
         self._pool = ProcessPool(
             max_workers=workers,
             initializer=_prepare_child,
-            initargs=(os.getpid(), memory_mib, preload),
+            initargs=(os.getpid(), memory_mib, prepare),
             context=multiprocessing.get_context("spawn"),
         )
         closed, ready = threading.Event(), Future()  # type: ignore[var-annotated]
@@ -181,11 +181,11 @@ def _why_expired(exitcode: int, cpu_s: float) -> ClipError:
     return ClipError("crashed", f"the decoding process died ({name})")
 
 
-def _prepare_child(parent: int, memory_mib: int, preload: str) -> None:
+def _prepare_child(parent: int, memory_mib: int, prepare: Callable[[], None]) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before the line above
         os._exit(1)
-    __import__(preload)
+    prepare()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + memory_mib * 2**20

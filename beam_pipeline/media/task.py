@@ -51,6 +51,17 @@ class FileError(ClipError):
         self.crc32c = crc32c
 
 
+def prepare_decoder() -> None:
+    """Makes a process ready for `run_clip_task`: its libraries loaded, one thread, memory kept from clip to clip."""
+    import cv2
+
+    from beam_pipeline.media import encoding  # noqa: F401 - loaded now, so that no clip's budget pays for it
+    from beam_pipeline.media.memory import reuse_freed_memory
+
+    cv2.setNumThreads(1)
+    reuse_freed_memory()
+
+
 def run_clip_task(task: ClipTask) -> EncodedClip:
     """Runs `encoding.encode_clip`, whose libraries are loaded in the process that runs it and nowhere else."""
     from beam_pipeline.media.encoding import encode_clip

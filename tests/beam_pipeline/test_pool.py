@@ -19,9 +19,13 @@ from beam_pipeline.pool import DecodePool, Task, stopping
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[DecodePool]:
-    pool = DecodePool(workers=2, memory_mib=256, preload="beam_pipeline.clips")
+    pool = DecodePool(workers=2, memory_mib=256, prepare=prepare)
     yield pool
     pool.close()
+
+
+def prepare() -> None:
+    """These tasks need nothing."""
 
 
 def spin(_: object) -> None:
@@ -108,9 +112,9 @@ def test_children_die_with_a_killed_parent(tmp_path: Path) -> None:
         textwrap.dedent(
             """
             from beam_pipeline.pool import DecodePool, Task
-            from tests.beam_pipeline.test_pool import spin
+            from tests.beam_pipeline.test_pool import prepare, spin
             if __name__ == "__main__":
-                pool = DecodePool(workers=2, memory_mib=256, preload="beam_pipeline.clips")
+                pool = DecodePool(workers=2, memory_mib=256, prepare=prepare)
                 print([w.pid for w in __import__("multiprocessing").active_children()], flush=True)
                 list(pool.map([(n, Task(spin, 0, 60, 60)) for n in range(2)]))
             """
