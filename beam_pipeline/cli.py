@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import logging
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,11 +22,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Beam warns of parts that are not installed and logs what it raises anyway; importing it may configure the root.
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s: %(message)s", force=True)
     logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, for as long as nothing has started
     try:
         return arguments.command(arguments, rest)
     except KeyboardInterrupt:
         print("stopped; run the same command again to go on", file=sys.stderr)
         return EXIT_STOPPED
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,7 +1,7 @@
 """Files that appear whole or not at all, on any Beam file system.
 
-Paths are taken literally: no character of a folder's name is a pattern, which `FileSystems.match` and `delete` would
-make of it.
+Local paths are taken literally: no character of a folder's name is a pattern, which `FileSystems.match` and `delete`
+would make of it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ def open_for_reading(path: str) -> BinaryIO:
         return Path(path).open("rb")
     try:
         return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
-    except BeamIOError as error:
+    except Exception as error:  # every store has an exception of its own for what is not there
+        if FileSystems.exists(path):
+            raise
         raise FileNotFoundError(path) from error
 
 
@@ -57,8 +59,16 @@ def write_whole(path: str, content: bytes) -> None:
         return
     temporary = Path(path).with_name(f".{Path(path).name}.{os.getpid()}.tmp")
     temporary.parent.mkdir(parents=True, exist_ok=True)
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # some file systems would else rename an empty file when the power fails
+        temporary.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
 
 
 def is_temporary(name: str) -> bool:
@@ -88,8 +98,11 @@ def delete(path: str) -> None:
     if is_local(path):
         Path(path).unlink(missing_ok=True)
         return
-    with contextlib.suppress(BeamIOError):
+    try:
         FileSystems.delete([path])
+    except BeamIOError:
+        if FileSystems.exists(path):
+            raise
 
 
 def names(folder: str) -> Iterator[str]:

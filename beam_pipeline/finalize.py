@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from beam_pipeline import files
-from beam_pipeline.job import Job, RunError
+from beam_pipeline.job import Job, RunError, writing_to
 from beam_pipeline.ledger import SCHEMA, LedgerRow, ShardState, StateRow, read_state, state_path, table
 from beam_pipeline.media.settings import MediaSettings
 from tf_data import contract
@@ -35,8 +35,13 @@ def finalize(job: Job, split: str, states: Iterable[str]) -> str:
       The path of the split's `info-<split>.json`.
 
     Raises:
-      RunError: a shard is missing.
+      RunError: a shard is missing, or the output can't be written.
     """
+    with writing_to(job.directory):
+        return _finalize(job, split, states)
+
+
+def _finalize(job: Job, split: str, states: Iterable[str]) -> str:
     num_shards = job.num_shards[split]
     paths = [state_path(job.directory, split, shard, num_shards) for shard in range(num_shards)]
     if missing := set(paths) - set(states):
@@ -67,7 +72,7 @@ def finalize(job: Job, split: str, states: Iterable[str]) -> str:
     path = files.join(job.directory, contract.info_file(split))
     info = {
         **_description(job, split),
-        "complete": not counts["not_attempted"] and (not job.limited or _was_complete(path, counts.total())),
+        "complete": not counts["not_attempted"] and (not job.is_limited(split) or _was_complete(path, counts.total())),
         "num_asked": counts.total(),
         "num_clips": counts.pop("", 0),
         "num_failed": dict(sorted(counts.items())),

@@ -14,27 +14,40 @@ from beam_pipeline.media.task import RECORD_REVISION
 from tf_data import contract
 
 
-def settle_settings(job: Job, split: str, overwrite: bool) -> None:
+def settle_settings(job: Job, overwrite: bool) -> None:
     """Checks that what is there was made with the settings of this run, and writes them down where nothing is.
 
+    Nothing is changed before all splits are checked.
+
+    Args:
+      job: the run.
+      overwrite: discard what is there of the run's splits, whatever it was made with.
+
     Raises:
-      ConfigError: something was made with other settings, and `overwrite` is not set; it names each that differs.
+      ConfigError: something was made with other settings, and `overwrite` is not set; it names each that differs. Or
+        the label list is not that of the splits that this run does not make.
     """
-    path = _path(job, split)
-    settings = run_settings(job, split)
-    content = files.read_whole(path)
-    differences = [] if content is None else _differences(json.loads(content), settings)
+    wanted = {split: run_settings(job, split) for split in job.num_shards}
+    _check_other_splits(job, next(iter(wanted.values()))["labels"])
+    if not overwrite:
+        for split, settings in wanted.items():
+            _check_split(job, split, settings)
+    for split, settings in wanted.items():
+        if overwrite:
+            _discard(job, split)
+        files.write_whole(_path(job, split), json.dumps(settings, indent=1).encode())
+
+
+def _check_split(job: Job, split: str, wanted: dict[str, Any]) -> None:
+    content = files.read_whole(_path(job, split))
+    differences = [] if content is None else _differences(json.loads(content), wanted)
     if content is None and _shards(job, split):
         differences = ["they have no state/ beside them, so that nobody knows how they were made"]
-    if differences and not overwrite:
+    if differences:
         raise ConfigError(
             f"{job.directory}: its {split} shards were made with other settings: {'; '.join(differences)}. Give those "
             "again, choose another config or version, or discard what is there with --overwrite"
         )
-    if differences or overwrite:
-        _discard(job, split)
-    _check_other_splits(job, settings["labels"])
-    files.write_whole(path, json.dumps(settings, indent=1).encode())
 
 
 def run_settings(job: Job, split: str) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +14,17 @@ from beam_pipeline.media.settings import MediaSettings
 
 class RunError(Exception):
     """What is wrong with the run and not with a clip: it stops the job, and the message says what to do."""
+
+
+@contextlib.contextmanager
+def writing_to(directory: str) -> Iterator[None]:
+    """Makes errors of the output's disk or store errors of the run."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"{directory}: can't be written: {error}. Nothing that was made is lost: mend it and run again"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -32,5 +45,9 @@ class Job:
 
     @property
     def limited(self) -> bool:
-        """Whether only a part of the clips is asked for (`--limit`)."""
-        return any(selection.limit_key is not None for selection in self.selections.values())
+        """Whether only a part of the clips of some split is asked for (`--limit`)."""
+        return any(map(self.is_limited, self.selections))
+
+    def is_limited(self, split: str) -> bool:
+        """Whether only a part of the clips of a split is asked for; a limit above what there is leaves nothing out."""
+        return self.selections[split].limit_key is not None

@@ -25,7 +25,7 @@ from beam_pipeline import files
 from beam_pipeline.annotations import AnnotationError, Scan, Selection, scan
 from beam_pipeline.config import Config, ConfigError
 from beam_pipeline.fingerprint import settle_settings
-from beam_pipeline.job import Job, RunError
+from beam_pipeline.job import Job, RunError, writing_to
 from beam_pipeline.labels import check_classes, read_class_list, read_label_list, shipped_labels
 from beam_pipeline.ledger import read_state
 from beam_pipeline.pipeline import build
@@ -35,7 +35,7 @@ from beam_pipeline.store import StoreError
 from beam_pipeline.summary import SplitSummary, Summary
 from tf_data import contract
 
-_PARTIAL_RE = re.compile(r"(?P<state>.+)\.[0-9a-f]{12}\.(ledger\.)?partial")
+_PARTIAL_RE = re.compile(r"(?P<state>.+)\.[0-9a-f]{12}(-[0-9a-f]{8})?\.(ledger\.)?partial")
 _OUR_ERRORS = (RunError, PoolError, AnnotationError, StoreError)
 # How they come back from a graph: raised again with an addition, or as the text of a traceback from another process.
 _WHERE_RE = re.compile(r" \[while running .*", re.DOTALL)
@@ -71,15 +71,16 @@ def run(
     chosen = _chosen_splits(config, splits)
     job, scans = survey(config, chosen, limit, cores=len(os.sched_getaffinity(0)) if local else 1)
     with _lock(job.directory):
-        for split in chosen:
-            settle_settings(job, split, overwrite)
-        labels = "".join(f"{name}\n" for name in job.selections[chosen[0]].label_list)
-        files.write_whole(files.join(job.directory, contract.LABELS_FILE), labels.encode())
-        _remove_temporaries(job, all_of_them=False)
+        with writing_to(job.directory):
+            settle_settings(job, overwrite)
+            labels = "".join(f"{name}\n" for name in job.selections[chosen[0]].label_list)
+            files.write_whole(files.join(job.directory, contract.LABELS_FILE), labels.encode())
+            _remove_temporaries(job)
         with _stop_on_signals(), progress_bar(job, {split: found.asked for split, found in scans.items()}):
             _execute(job, options, FnApiRunner() if local else None)
             stopped = stopping.is_set()
-        _remove_temporaries(job, all_of_them=True)
+        with writing_to(job.directory):
+            _remove_temporaries(job)
     return Summary(
         name=config.name,
         directory=job.directory,
@@ -166,18 +167,24 @@ def _lock(directory: str) -> Iterator[None]:
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise RunError(f"{directory}: another run is at work there; wait for its end or stop it") from None
+        except OSError as error:
+            raise RunError(
+                f"{path}: can't be locked, which keeps a second run out: {error.strerror}. Choose a data_dir on a file "
+                "system with locks, and copy the data set from there"
+            ) from error
         yield
 
 
 @contextlib.contextmanager
 def _stop_on_signals() -> Iterator[None]:
-    """SIGINT and SIGTERM end the run early and in order; a second one ends it at once."""
+    """SIGINT and SIGTERM end the run early and in order; a second one kills it, whatever its threads are at."""
 
-    def stop(number: int, _frame: object) -> None:
+    def stop(_number: int, _frame: object) -> None:
         stopping.set()
-        signal.signal(number, before[signal.Signals(number)])
+        for number in before:
+            signal.signal(number, signal.SIG_DFL)
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -203,13 +210,13 @@ def _execute(job: Job, options: PipelineOptions, runner: PipelineRunner | None) 
         close_pools()
 
 
-def _remove_temporaries(job: Job, all_of_them: bool) -> None:
-    """Deletes temporaries of runs that were killed; before a run those stay that hold records it can go on from."""
+def _remove_temporaries(job: Job) -> None:
+    """Deletes what killed runs left, but for files that hold records from which a run can go on, of any split."""
     state_dir = files.join(job.directory, contract.STATE_DIR)
     for folder in (job.directory, state_dir):
         for name in list(files.names(folder)):
             match = _PARTIAL_RE.fullmatch(name)
-            if match and not all_of_them:
+            if match:
                 state = read_state(files.join(state_dir, f"{match['state']}.json"))
                 if state and any(row.file.endswith(name) for row in state.rows):
                     continue

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,17 +13,22 @@ from typing import Any, BinaryIO, Protocol
 from beam_pipeline import files
 from beam_pipeline.annotations import Row, merge
 from beam_pipeline.budgets import budget
-from beam_pipeline.clips import REASONS, ClipError
-from beam_pipeline.job import Job, RunError
+from beam_pipeline.clips import REASONS, Clip, ClipError
+from beam_pipeline.job import Job, RunError, writing_to
 from beam_pipeline.ledger import LedgerRow, ShardState, StateRow, read_state, state_path, write_state
 from beam_pipeline.media.task import ClipTask, EncodedClip, FileError, run_clip_task
 from beam_pipeline.pool import Task
 from beam_pipeline.store import StoredFile, match_clips
-from beam_pipeline.tfrecord import CorruptRecordError, ShardWriter, read_record_at
+from beam_pipeline.tfrecord import FRAMING_BYTES, CorruptRecordError, ShardWriter, read_record_at
 from tf_data import contract
 
 STATE_INTERVAL_S = 2.0  # a progress bar follows it
 _UNKNOWN = -1
+# Of a ledger row: what was asked for, and what was tried, whatever became of it.
+_LASTING_COLUMNS = (
+    *("clip_id", "video_id", "start_s", "end_s", "label", "label_index", "split"),
+    *("attempts", "attempted_at", "source_uri", "shard"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +69,14 @@ def make_shard(job: Job, split: str, shard: int, rows: Iterable[Row], stored: It
     Raises:
       RunError: the output can't be written, or records would be lost that earlier runs wrote and nobody asks for now.
     """
+    with writing_to(job.directory):
+        return _make_shard(job, split, shard, rows, stored, pool)
+
+
+def _make_shard(job: Job, split: str, shard: int, rows: Iterable[Row], stored: Iterable[StoredFile], pool: Pool) -> str:
     path = state_path(job.directory, split, shard, job.num_shards[split])
-    before = read_state(path)
-    plans = _plan(job, merge(rows), stored, before)
+    before = _before(job, split, shard, path)
+    plans = _plan(job, split, merge(rows), list(stored), before)
     maker = _Maker(job, split, shard)
 
     def remake(plan: Plan) -> tuple[StateRow, bytes | None]:
@@ -76,26 +88,55 @@ def make_shard(job: Job, split: str, shard: int, rows: Iterable[Row], stored: It
         for plan, outcome in pool.map((plan, maker.task(plan)) for plan in plans):
             builder.add(plan, *maker.settle(plan, outcome))
         builder.seal()
-    except OSError as error:
-        raise RunError(
-            f"{job.directory}: can't be written: {error}. Nothing that was made is lost: mend it and run again"
-        ) from error
     finally:
         builder.close()
     return path
 
 
-def _plan(job: Job, wanted: list[Row], stored: Iterable[StoredFile], before: ShardState | None) -> list[Plan]:
+def _before(job: Job, split: str, shard: int, path: str) -> ShardState | None:
+    """Returns what earlier runs made of a shard; rows whose record is not there any more are to be tried again."""
+    before = read_state(path)
+    name = contract.shard_file(job.name, split, shard, job.num_shards[split])
+    sizes = {name: files.size(files.join(job.directory, name))}
+    if before is None:
+        if sizes[name]:
+            raise RunError(
+                f"{job.directory}: {name} is there, but its state {path} is gone or damaged, so that nobody knows what "
+                f"it holds. Bring the state back, or delete {name} to have it made anew from the store"
+            )
+        return None
+
+    def is_there(row: StateRow) -> bool:
+        if row.file not in sizes:
+            sizes[row.file] = files.size(files.join(job.directory, *row.file.split("/")))
+        end = row.offset + row.row.bytes + FRAMING_BYTES
+        return any(end <= (sizes[file] or 0) for file in (row.file, name))
+
+    rows = (
+        row if row.row.status != "ok" or is_there(row) else replace(row, source_crc32c=_UNKNOWN) for row in before.rows
+    )
+    return replace(before, rows=tuple(rows))
+
+
+def _plan(job: Job, split: str, wanted: list[Row], stored: list[StoredFile], before: ShardState | None) -> list[Plan]:
     earlier = {state.row.clip_id: state for state in before.rows} if before else {}
-    matched = match_clips((row.clip for row in wanted if not row.error), stored, job.media.trimmed)
-    plans = [
-        Plan(row.key, row, None if row.error else matched.get(row.key), earlier.pop(row.key, None)) for row in wanted
-    ]
-    unasked = [state for state in earlier.values() if state.row.reason != "bad_annotation"]
-    if job.limited:  # a trial run over a part never takes away what a whole one made
-        plans += [Plan(state.row.clip_id, None, None, state) for state in unasked]
+    asked = {row.key for row in wanted}
+    unasked = {key: state for key, state in earlier.items() if key not in asked}
+    clips = [row.clip for row in wanted if not row.error]
+    if job.is_limited(split):  # the other clips of a video count, where an earlier run has seen them
+        clips += [_clip(state.row) for state in unasked.values() if state.row.reason != "bad_annotation"]
+    matched = match_clips(clips, stored, job.media.trimmed)
+    there = {files.join(job.store, file.uri) for file in stored}
+    plans = []
+    for row in wanted:
+        file, state = None if row.error else matched.get(row.key), earlier.get(row.key)
+        if file is None and state and state.row.source_uri in there and state.trimmed == job.media.trimmed:
+            state = None  # its file is named after several clips now, as it would have been had all been asked for
+        plans.append(Plan(row.key, row, file, state))
+    if job.is_limited(split):  # a trial run over a part never takes away what a whole one made
+        plans += [Plan(key, None, None, state) for key, state in unasked.items()]
         plans.sort(key=lambda plan: plan.key)
-    elif lost := [state.row.clip_id for state in unasked if state.row.status == "ok"]:
+    elif lost := [key for key, state in unasked.items() if state.row.status == "ok"]:
         raise RunError(
             f"{job.directory}: {len(lost)} records of one shard, such as {lost[0]}, are in no annotation file any "
             "more. Restore their rows, choose a new version, or make everything anew with --overwrite"
@@ -106,6 +147,10 @@ def _plan(job: Job, wanted: list[Row], stored: Iterable[StoredFile], before: Sha
             "their records, and no file in the store to make them anew from. Bring back the files or the labels"
         )
     return plans
+
+
+def _clip(row: LedgerRow) -> Clip:
+    return Clip(row.video_id, round(row.start_s * 1e6), round(row.end_s * 1e6))
 
 
 def _has_record(plan: Plan) -> bool:
@@ -185,9 +230,9 @@ class _Maker:
 
     def _lost(self, plan: Plan) -> StateRow:
         assert plan.before
+        known = {name: getattr(plan.before.row, name) for name in _LASTING_COLUMNS}
         detail = "its record was damaged on the disk, and its file is no longer in the store"
-        row = replace(plan.before.row, status="failed", reason="not_found", detail=detail, position=-1, bytes=0)
-        return StateRow(row)
+        return StateRow(LedgerRow(**known, status="failed", reason="not_found", detail=detail))
 
     def _encoded(self, plan: Plan, file: StoredFile, clip: EncodedClip) -> tuple[StateRow, bytes | None]:
         assert clip.record is not None
@@ -254,7 +299,10 @@ class _ShardBuilder:
         num_shards = job.num_shards[split]
         self._directory = job.directory
         self._name = contract.shard_file(job.name, split, shard, num_shards)
-        self._temporary = f"{contract.STATE_DIR}/{split}-{shard:05d}-of-{num_shards:05d}.{job.run_id}.partial"
+        # Beyond one machine a shard may be tried twice, even at the same time: each try has a file of its own.
+        attempt = f"{job.run_id}-{uuid.uuid4().hex[:8]}"
+        self._temporary = f"{contract.STATE_DIR}/{split}-{shard:05d}-of-{num_shards:05d}.{attempt}.partial"
+        self._index = contract.index_file(split)
         self._state = ShardState(split, shard, num_shards, False, 0, len(plans), ())
         self._path = path
         self._plans = plans
@@ -290,6 +338,7 @@ class _ShardBuilder:
         writer, file = self._open()
         self._write_state()  # should the renaming be the last that is done, the rows still tell what the file holds
         file.close()
+        files.delete(self._full(self._index))  # it speaks of the shard as it was; without it, readers go by the files
         files.publish(self._full(self._temporary), self._full(self._name))
         self._rows = [replace(row, file=self._name) if row.offset >= 0 else row for row in self._rows]
         self._seal_state(writer.offset)
@@ -298,7 +347,8 @@ class _ShardBuilder:
         """Closes what is open; a shard that is not sealed is left for the next run."""
         for file in (self._file, *self._earlier.values()):
             if file is not None:
-                file.close()
+                with contextlib.suppress(OSError):  # of a file that could not be written, told already
+                    file.close()
 
     def _full(self, name: str) -> str:
         return files.join(self._directory, *name.split("/"))

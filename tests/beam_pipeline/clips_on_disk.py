@@ -22,10 +22,10 @@ def write_clip(path: Path, seconds: float = 1.2, hue: int = 0, fps: int = 25, si
         container.mux(stream.encode(None))
 
 
-def write_list(path: Path, clip_ids: list[str], label: str = "juggling balls") -> None:
+def write_list(path: Path, clip_ids: list[str], label: str = "juggling balls", split: str = "train") -> None:
     """Writes a Kinetics CSV whose rows are these clips, `{id}_{start}_{end}`."""
     rows = ["label,youtube_id,time_start,time_end,split"]
     for clip_id in clip_ids:
         video_id, start, end = clip_id.rsplit("_", 2)
-        rows.append(f"{label},{video_id},{int(start)},{int(end)},train")
+        rows.append(f"{label},{video_id},{int(start)},{int(end)},{split}")
     path.write_text("\n".join(rows) + "\n")
