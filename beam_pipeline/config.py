@@ -46,9 +46,9 @@ class Source:
 class Limits:
     """What one clip may use of its child process: CPU seconds a second of footage, seconds in all, memory."""
 
-    cpu_s_per_s: Annotated[float, Interval(gt=0)] | Literal["auto"] = "auto"
-    wall_s: Annotated[float, Interval(gt=0)] | Literal["auto"] = "auto"
-    memory_mib: Annotated[int, Interval(ge=256)] = 2048
+    cpu_s_per_s: Annotated[float, Interval(gt=0, le=100_000)] | Literal["auto"] = "auto"
+    wall_s: Annotated[float, Interval(gt=0, le=10_000_000)] | Literal["auto"] = "auto"
+    memory_mib: Annotated[int, Interval(ge=256, le=100_000_000)] = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,9 @@ def _apply(values: dict[str, Any], setting: str) -> None:
 def _prepare(values: dict[str, Any]) -> None:
     """Brings YAML's spellings to the types': rational rates, a lone path for a list of one, `~` in local paths."""
     encode = values.get("encode")
-    if isinstance(encode, dict) and isinstance(encode.get("fps"), int | float | str):
+    if isinstance(encode, dict) and isinstance(encode.get("fps"), bool):
+        encode["fps"] = str(encode["fps"]).lower()  # no number, though Python counts it as one
+    elif isinstance(encode, dict) and isinstance(encode.get("fps"), int | float | str):
         with contextlib.suppress(ValueError, ZeroDivisionError):  # the type check names it
             encode["fps"] = Fraction(str(encode["fps"]))
     splits = values.get("splits")

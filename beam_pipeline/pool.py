@@ -97,9 +97,9 @@ class DecodePool:
                 waiting.append((key, task, future))
                 while waiting and (waiting[0][2] is None or pending >= self._in_flight):
                     pending -= waiting[0][2] is not None
-                    yield _finish(*waiting.popleft())
+                    yield self._finish(*waiting.popleft())
             while waiting:
-                yield _finish(*waiting.popleft())
+                yield self._finish(*waiting.popleft())
         finally:
             for _, _, future in waiting:
                 if future is not None:
@@ -110,6 +110,18 @@ class DecodePool:
             return self._pool.schedule(_within_budget, args=(task,), timeout=task.wall_s)
         except RuntimeError as error:
             raise PoolError(f"decoding processes are gone: {error}") from error
+
+    def _finish(self, key: Key, task: Task | None, future: Future | None) -> tuple[Key, Any]:
+        if task is None or future is None:
+            return key, None
+        while not future.done():
+            if stopping.is_set():
+                future.cancel()
+                return key, ClipError("not_attempted", "the run was stopped before this clip was done")
+            if not self._pool.active:  # a task that never reached a child is not told of the pool's end
+                raise PoolError("decoding processes are gone")
+            wait([future], timeout=0.5)
+        return key, _result(task, future)
 
     def close(self) -> None:
         """Ends the children, whatever they are at; so does the end of the last reference to the pool."""
@@ -145,16 +157,7 @@ def _close(pool: ProcessPool, closed: threading.Event) -> None:
     closed.set()
 
 
-def _finish(key: Key, task: Task | None, future: Future | None) -> tuple[Key, Any]:
-    return key, None if task is None or future is None else _result(task, future)
-
-
 def _result(task: Task, future: Future) -> Any:
-    while not future.done():
-        if stopping.is_set():
-            future.cancel()
-            return ClipError("not_attempted", "the run was stopped before this clip was done")
-        wait([future], timeout=0.5)
     try:
         return future.result()
     except ClipError as error:
@@ -188,12 +191,16 @@ def _prepare_child(parent: int, memory_mib: int, prepare: Callable[[], None]) ->
     prepare()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     pages = int(Path("/proc/self/statm").read_text().split()[0])
-    limit = pages * resource.getpagesize() + memory_mib * 2**20
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    _limit(resource.RLIMIT_AS, pages * resource.getpagesize() + memory_mib * 2**20)
 
 
 def _within_budget(task: Task) -> Any:
     used = resource.getrusage(resource.RUSAGE_SELF)
-    soft = int(used.ru_utime + used.ru_stime + task.cpu_s) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))  # SIGXCPU ends the child
+    _limit(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime + task.cpu_s) + 1)  # SIGXCPU ends the child
     return task.function(task.argument)
+
+
+def _limit(kind: int, soft: int) -> None:
+    """Sets a soft limit, as far as the hard one goes that this process was given from outside."""
+    _, hard = resource.getrlimit(kind)
+    resource.setrlimit(kind, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))

@@ -31,7 +31,7 @@ from beam_pipeline.ledger import read_state
 from beam_pipeline.pipeline import build
 from beam_pipeline.pool import PoolError, close_pools, stopping
 from beam_pipeline.progress import progress_bar
-from beam_pipeline.store import StoreError
+from beam_pipeline.store import StoreError, check_store
 from beam_pipeline.summary import SplitSummary, Summary
 from tf_data import contract
 
@@ -69,6 +69,7 @@ def run(
     # Named, since "DirectRunner" means an engine that changes with the network and with the graph.
     local = options.view_as(StandardOptions).runner in (None, "DirectRunner", "FnApiRunner")
     chosen = _chosen_splits(config, splits)
+    pipeline = _pipeline(options, FnApiRunner() if local else None)
     job, scans = survey(config, chosen, limit, cores=len(os.sched_getaffinity(0)) if local else 1)
     with _lock(job.directory):
         with writing_to(job.directory):
@@ -77,7 +78,7 @@ def run(
             files.write_whole(files.join(job.directory, contract.LABELS_FILE), labels.encode())
             _remove_temporaries(job)
         with _stop_on_signals(), progress_bar(job, {split: found.asked for split, found in scans.items()}):
-            _execute(job, options, FnApiRunner() if local else None)
+            _execute(job, pipeline)
             stopped = stopping.is_set()
         with writing_to(job.directory):
             _remove_temporaries(job)
@@ -104,8 +105,7 @@ def survey(config: Config, chosen: Sequence[str], limit: int | None, cores: int)
     Raises:
       ConfigError, AnnotationError, StoreError: as `run`.
     """
-    if files.is_local(config.source.store) and not Path(config.source.store).is_dir():
-        raise StoreError(f"source.store: there is no folder {config.source.store}")
+    check_store(config.source.store)
     try:
         labels = read_label_list(config.labels) if config.labels else shipped_labels(config.name)
         classes = frozenset(read_class_list(config.classes)) if config.classes is not None else None
@@ -195,9 +195,15 @@ def _stop_on_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _execute(job: Job, options: PipelineOptions, runner: PipelineRunner | None) -> None:
+def _pipeline(options: PipelineOptions, runner: PipelineRunner | None) -> beam.Pipeline:
     try:
-        pipeline = beam.Pipeline(runner, options)
+        return beam.Pipeline(runner, options)
+    except (ValueError, ImportError) as error:
+        raise ConfigError(f"--runner={options.view_as(StandardOptions).runner}: {error}") from error
+
+
+def _execute(job: Job, pipeline: beam.Pipeline) -> None:
+    try:
         build(pipeline, job)
         pipeline.run().wait_until_finish()
     except _OUR_ERRORS as error:

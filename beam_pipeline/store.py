@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
 from beam_pipeline.clips import VIDEO_ID_RE, Clip
@@ -52,6 +53,19 @@ class StoredFile:
         return any(part.startswith("replacement") for part in PurePosixPath(self.uri).parts[:-1])
 
 
+def check_store(store: str) -> None:
+    """Checks that there is a store, without listing it.
+
+    Raises:
+      StoreError: there is no such folder, or nothing under a URL.
+    """
+    if "://" not in store:
+        if not os.path.isdir(store):  # noqa: PTH112 - as below
+            raise StoreError(f"source.store: there is no folder {store}")
+    else:
+        next(_walk_remote(store, limit=1))
+
+
 def list_store(store: str) -> Iterator[StoredFile]:
     """Yields every file of a store that may be a clip: not empty, not `._*`, not a sidecar such as `.json`.
 
@@ -77,12 +91,12 @@ def _is_utf8(uri: str) -> bool:
 
 
 def _walk_local(store: str) -> Iterator[tuple[str, int]]:
-    if not os.path.isdir(store):  # noqa: PTH112 - os.scandir's strings all the way: a store has a million files
-        raise StoreError(f"source.store: there is no folder {store}")
+    check_store(store)
     seen = set()  # of folders: links may lead round in circles
     folders = [""]
     while folders:
         folder = folders.pop()
+        # os.scandir's strings all the way: a store has a million files
         status = os.stat(os.path.join(store, folder))  # noqa: PTH116, PTH118
         if (status.st_dev, status.st_ino) in seen:
             continue
@@ -99,10 +113,14 @@ def _walk_local(store: str) -> Iterator[tuple[str, int]]:
                     continue  # a dangling link, or gone since
 
 
-def _walk_remote(store: str) -> Iterator[tuple[str, int]]:
+def _walk_remote(store: str, limit: int | None = None) -> Iterator[tuple[str, int]]:
     root = store.rstrip("/") + "/"
     found = False
-    for result in FileSystems.match([f"{root}**"]):
+    try:
+        results = FileSystems.match([f"{root}**"], [limit])
+    except (BeamIOError, ValueError) as error:
+        raise StoreError(f"source.store: {root} can't be listed: {error}") from error
+    for result in results:
         for metadata in result.metadata_list:
             found = True
             yield metadata.path.removeprefix(root), metadata.size_in_bytes

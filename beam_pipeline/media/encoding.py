@@ -20,13 +20,16 @@ from beam_pipeline.media.video import Frames, read_frames
 from beam_pipeline.records import sequence_example
 from tf_data import contract
 
+_TOO_LITTLE_MEMORY = "needs more memory than limits.memory_mib allows"
+
 
 def encode_clip(task: ClipTask) -> EncodedClip:
     """Decodes and encodes one clip, unless its file is the one that `task.known_crc32c` speaks of.
 
     Raises:
       FileError: the file can't become a record; the reason is a class of `clips.REASONS`.
-      ClipError: `not_found` or `unreadable`, where not even its bytes can be read.
+      ClipError: `not_found` or `unreadable`, where not even its bytes can be read; `out_of_memory`, which is the
+        limit's doing as much as the file's, so that the same file is tried again.
     """
     crc32c = _checksum(task.path)
     if crc32c == task.known_crc32c:
@@ -36,10 +39,10 @@ def encode_clip(task: ClipTask) -> EncodedClip:
     except ClipError as error:
         raise FileError(error.reason, error.detail, crc32c) from error
     except (MemoryError, av.error.MemoryError) as error:
-        raise FileError("out_of_memory", "needs more memory than limits.memory_mib allows", crc32c) from error
+        raise ClipError("out_of_memory", _TOO_LITTLE_MEMORY) from error
     except cv2.error as error:
         if error.code == cv2.Error.StsNoMem:
-            raise FileError("out_of_memory", "needs more memory than limits.memory_mib allows", crc32c) from error
+            raise ClipError("out_of_memory", _TOO_LITTLE_MEMORY) from error
         raise
     except av.error.FFmpegError as error:
         raise FileError("unreadable", f"libav: {error.strerror}", crc32c) from error

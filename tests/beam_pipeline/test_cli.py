@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from beam_pipeline.cli import main
 
 ROOT = Path(__file__).parents[2]
+TINY = ["run", "--set", "name=tiny", "--set", "splits.train.annotations=/nowhere.csv", "--set", "source.store=/"]
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -29,6 +31,8 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "--spilt", "val"], "did you mean --split?"),
         (["run", "--config", "x.yaml", "--limit", "0"], "above 0"),
         (["run", "--config", str(ROOT / "configs/k400.yaml"), "--split", "trian"], "train, val, test"),
+        ([*TINY, "--runner=Nonsense"], "--runner=Nonsense: Unexpected pipeline runner"),
+        ([*TINY, "--set", "source.store=gs://nobodys/clips"], "source.store: gs://nobodys/clips/ can't be listed"),
         (["walk"], "invalid choice"),
         (["filter", "one"], "required"),
         (["filter", "/nowhere", "a", "b"], "/nowhere"),
@@ -43,6 +47,18 @@ def test_a_bad_request_exits_with_2_and_says_what_is_wrong(
         status = ended.code
     assert status == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_termination_before_anything_starts_is_a_stop(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "list.csv")  # a list that never comes
+    lists = f"splits.train.annotations={tmp_path / 'list.csv'}"
+    command = [sys.executable, "-m", "beam_pipeline", *TINY, "--set", lists, "--data_dir", str(tmp_path)]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    with (tmp_path / "list.csv").open("w"):  # waits for the run to open it
+        process.terminate()
+        _, error = process.communicate(timeout=30)
+    assert process.returncode == 3
+    assert error == "stopped; run the same command again to go on\n"
 
 
 def test_decoding_processes_import_no_beam_through_main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from beam_pipeline.clips import ClipError
-from beam_pipeline.pool import DecodePool, Task, stopping
+from beam_pipeline.pool import DecodePool, PoolError, Task, stopping
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +86,39 @@ def test_misfortune_costs_one_task(
     assert isinstance(result, ClipError)
     assert result.reason == reason
     assert "\n" not in result.detail
+
+
+def stay_well_or_not() -> None:
+    if "CHILDREN_CANT_START" in os.environ:
+        os._exit(9)
+
+
+def test_children_that_start_no_more_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = DecodePool(workers=1, memory_mib=256, prepare=stay_well_or_not)
+    try:
+        monkeypatch.setenv("CHILDREN_CANT_START", "1")
+        with pytest.raises(PoolError):
+            list(pool.map((n, Task(segfault if n == 3 else square, n, 60, 60)) for n in range(100)))
+    finally:
+        pool.close()
+
+
+def lower_hard_limits(seconds: int) -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+
+
+def hard_limit(_: object) -> int:
+    return resource.getrlimit(resource.RLIMIT_CPU)[1]
+
+
+def test_limits_from_outside_stay() -> None:
+    # As of a batch system's `ulimit -t`, which only root may raise again.
+    pool = DecodePool(workers=1, memory_mib=256, prepare=prepare)
+    try:
+        tasks = [(0, Task(lower_hard_limits, 900, 60, 60)), (1, Task(hard_limit, 0, 3600, 60))]
+        assert list(pool.map(tasks)) == [(0, None), (1, 900)]
+    finally:
+        pool.close()
 
 
 def test_tasks_of_none_pass_in_their_place(pool: DecodePool) -> None:

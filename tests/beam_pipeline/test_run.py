@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -312,6 +313,24 @@ def test_an_unwritable_output_stops_the_run(store: Path, tmp_path: Path) -> None
     assert "can't be written" in run(store, tmp_path, status=1)["error"]
 
 
+@pytest.mark.parametrize("largest_file_bytes", [200, 20_000])  # of the settings, of a shard
+def test_a_disk_that_takes_no_more_stops_the_run(
+    store: Path, undisturbed: Path, tmp_path: Path, largest_file_bytes: int
+) -> None:
+    done = subprocess.run(
+        command(store, tmp_path),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file_bytes, largest_file_bytes)),
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {folder(tmp_path)}: can't be written: ")
+    assert done.stderr.count("\n") == 1
+    run(store, tmp_path)
+    assert hashes(tmp_path) == hashes(undisturbed)
+
+
 BAD_CLIPS = """
 import os, sys
 try:
@@ -346,6 +365,9 @@ def test_hanging_crashing_and_devouring_clips_cost_a_row_each(store: Path, tmp_p
         MISSING: "not_found",
         CORRUPT: "unreadable",
     }
+    run(store, tmp_path)  # nobody's files have changed, but the machine may do better, or the limits be higher
+    attempts = {row["clip_id"]: row["attempts"] for row in ledger(tmp_path) if row["reason"] != "not_found"}
+    assert {clip for clip, count in attempts.items() if count == 2} == {CLIPS[1], CLIPS[2], CLIPS[4]}
 
 
 def test_no_process_that_decodes_or_writes_has_tensorflow(store: Path, tmp_path: Path) -> None:
