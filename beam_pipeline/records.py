@@ -63,7 +63,9 @@ def _message_types() -> Mapping[str, Any]:
     return message_factory.GetMessageClassesForFiles([file.name], pool)
 
 
-SequenceExample = _message_types()["kinetics_tfrecords.SequenceExample"]
+_MESSAGES = _message_types()
+SequenceExample = _MESSAGES["kinetics_tfrecords.SequenceExample"]
+_FeatureMessage = _MESSAGES["kinetics_tfrecords.Feature"]
 
 
 def sequence_example(context: Mapping[str, Value], feature_lists: Mapping[str, Iterable[Value]]) -> bytes:
@@ -79,11 +81,38 @@ def sequence_example(context: Mapping[str, Value], feature_lists: Mapping[str, I
     example = SequenceExample()
     for key, value in context.items():
         _set(example.context.feature[key], value)
-    for key, steps in feature_lists.items():
-        feature_list = example.feature_lists.feature_list[key].feature
-        for step in steps:
-            _set(feature_list.add(), step)
-    return example.SerializeToString(deterministic=True)
+    # The lists hold megabytes of images. Their framing is put together by hand, so that these are copied once, when all
+    # parts are joined: by way of messages it is three times, a fifteenth of what a 340×256 clip costs.
+    entries: list[bytes] = []
+    for key in sorted(feature_lists):
+        steps = [part for step in feature_lists[key] for part in _delimited(_FEATURE, _feature(step))]
+        entry = [*_delimited(_KEY, [key.encode()]), *_delimited(_VALUE, steps)]
+        entries += _delimited(_FEATURE_LIST, entry)
+    lists = _delimited(_FEATURE_LISTS, entries) if entries else []
+    return b"".join([example.SerializeToString(deterministic=True), *lists])
+
+
+# Tags of length-delimited fields: field number << 3 | 2.
+_FEATURE_LISTS = b"\x12"  # SequenceExample.feature_lists = 2
+_FEATURE_LIST = b"\x0a"  # FeatureLists.feature_list = 1, a map, whose entries have key = 1 and value = 2
+_KEY, _VALUE = b"\x0a", b"\x12"
+_FEATURE = b"\x0a"  # FeatureList.feature = 1
+_BYTES_LIST = b"\x0a"  # Feature.bytes_list = 1
+_BYTES_VALUE = b"\x0a"  # BytesList.value = 1
+
+
+def _delimited(tag: bytes, parts: list[bytes]) -> list[bytes]:
+    """Returns the parts of a field whose content are `parts`, none of them copied."""
+    return [tag + _varint(sum(map(len, parts))), *parts]
+
+
+def _feature(value: Value) -> list[bytes]:
+    """Returns the parts of a Feature; a lone `bytes`, which may be large, as it is."""
+    if isinstance(value, bytes):
+        return _delimited(_BYTES_LIST, _delimited(_BYTES_VALUE, [value]))
+    feature = _FeatureMessage()
+    _set(feature, value)
+    return [feature.SerializeToString(deterministic=True)]
 
 
 def parse_sequence_example(record: bytes) -> tuple[dict[str, list], dict[str, list[list]]]:

@@ -26,6 +26,14 @@ def test_tensorflow_parses_it() -> None:
     assert len(lists["sound"].feature) == 1
 
 
+def test_bytes_equal_tensorflow_s_own() -> None:
+    import tensorflow as tf
+
+    lists = LISTS | {"frames": [b"", b"x" * 127, b"y" * 128, b"z" * 70_000], "none": [], "names": ["a", "é"]}
+    ours = sequence_example(CONTEXT, lists)
+    assert tf.train.SequenceExample.FromString(ours).SerializeToString(deterministic=True) == ours
+
+
 def test_reads_back_what_was_written() -> None:
     context, lists = parse_sequence_example(sequence_example(CONTEXT, LISTS))
     assert context["raw"] == [b"\xff\x00"]
