@@ -133,6 +133,12 @@ def test_evaluation_takes_the_centre_and_never_flips(data_dir: Path) -> None:
         np.testing.assert_array_equal(np.rint(element["rgb"][0, :, 0, 1] / 32), np.arange(top, top + 16) // BLOCK)
 
 
+def test_an_evaluation_window_is_centred_for_as_long_as_its_frames_last(data_dir: Path) -> None:
+    element = _elements(_load(data_dir, split="val", dtype="uint8", stride=3, streams=["rgb", "audio"]))[0]
+    assert _numbers(element["rgb"]) == list(range(8, 32, 3))  # 8 frames before [8, 32), 8 after
+    assert element["audio"][[0, -1]].tolist() == [8 * SAMPLE_RATE / 25, 32 * SAMPLE_RATE / 25 - 1]
+
+
 def test_evaluation_is_in_stored_order(data_dir: Path) -> None:
     ids = [e["clip_id"].decode()[5:11] for e in _elements(_load(data_dir, split="val"))]
     assert ids == ["000000", "000002", "000004", "000001", "000003"]
