@@ -165,7 +165,10 @@ def to_jpeg_ycbcr(planes: Planes, conversion: Conversion, luma: np.ndarray, cb: 
     _blend(source_cb, source_cr, conversion.cr, cr)
     height, width = source_luma.shape
     if conversion.correction is None:
-        _blend(source_luma, source_luma, conversion.luma, luma)
+        scale, _, offset = conversion.luma
+        # A third faster than `_blend`. It takes absolute values, so first comes black up to where it becomes 0.
+        cv2.max(source_luma, _level(height, width, _BLACK), luma)
+        cv2.convertScaleAbs(luma, luma, scale, offset)
     else:
         correction = _blend(source_cb, source_cr, conversion.correction, None)
         upsampled = cv2.resize(correction, (width, height), interpolation=cv2.INTER_LINEAR_EXACT)
@@ -180,16 +183,16 @@ def to_jpeg_ycbcr(planes: Planes, conversion: Conversion, luma: np.ndarray, cb: 
 # to a brighter luma would then tint what RGB shows as plain white: by 1.5 levels of red over whole frames of a real
 # Kinetics clip. Below this mean excess, looked for in every fourth row, the tint is under a fifth of a level.
 _OVERBRIGHT = 0.25
-_WHITE = 235
+_BLACK, _WHITE = 16, 235
 
 
 def _above_white(luma: np.ndarray) -> np.ndarray:
-    return cv2.subtract(luma, _white(*luma.shape))
+    return cv2.subtract(luma, _level(*luma.shape, _WHITE))
 
 
 @cache
-def _white(height: int, width: int) -> np.ndarray:
-    return np.full((height, width), _WHITE, np.uint8)
+def _level(height: int, width: int, level: int) -> np.ndarray:
+    return np.full((height, width), level, np.uint8)
 
 
 def _whiten(source_luma: np.ndarray, scale: float, cb: np.ndarray, cr: np.ndarray) -> None:
@@ -200,16 +203,11 @@ def _whiten(source_luma: np.ndarray, scale: float, cb: np.ndarray, cr: np.ndarra
     """
     height, width = cb.shape
     excess = cv2.resize(_above_white(source_luma), (width, height), interpolation=cv2.INTER_AREA)
-    grey = _grey(height, width)
+    grey = _level(height, width, 128)
     for chroma, own_channel, green in ((cb, 1.772, 0.344136), (cr, 1.402, 0.714136)):
         (to_own, _), (to_green, _) = _exact(scale / own_channel, 0.0), _exact(scale / green, 0.0)
         raised = cv2.min(cv2.add(chroma, cv2.convertScaleAbs(excess, alpha=to_own)), grey)
         cv2.max(cv2.subtract(chroma, cv2.convertScaleAbs(excess, alpha=to_green)), raised, chroma)
-
-
-@cache
-def _grey(height: int, width: int) -> np.ndarray:
-    return np.full((height, width), 128, np.uint8)
 
 
 def _blend(a: np.ndarray, b: np.ndarray, weights: tuple[float, ...], out: np.ndarray | None) -> np.ndarray:
