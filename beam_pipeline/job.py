@@ -16,12 +16,18 @@ class RunError(Exception):
     """What is wrong with the run and not with a clip: it stops the job, and the message says what to do."""
 
 
+# Whose exceptions are no OSErrors.
+_STORES = ("apache_beam.io.", "google.", "botocore.", "azure.")
+
+
 @contextlib.contextmanager
 def writing_to(directory: str) -> Iterator[None]:
     """Makes errors of the output's disk or store errors of the run."""
     try:
         yield
-    except OSError as error:
+    except Exception as error:
+        if not isinstance(error, OSError) and not type(error).__module__.startswith(_STORES):
+            raise
         raise RunError(
             f"{directory}: can't be written: {error}. Nothing that was made is lost: mend it and run again"
         ) from error

@@ -9,11 +9,14 @@ What crosses a group is rows and file names, never pixels. One element type, one
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.utils.shared import Shared
 
+from beam_pipeline import files
 from beam_pipeline.annotations import Row, selected_rows
 from beam_pipeline.clips import shard_of
 from beam_pipeline.finalize import finalize
@@ -36,7 +39,7 @@ def build(root: beam.Pipeline, job: Job) -> beam.PCollection:
         | "Units" >> beam.Create(units(job), reshuffle=True)
         | "Read" >> beam.FlatMap(read_unit, job).with_output_types(tuple[ShardKey, Fields])
         | "By shard" >> beam.GroupByKey()
-        | "Make shard" >> beam.ParDo(MakeShard(job)).with_output_types(tuple[str, str])
+        | "Make shard" >> beam.ParDo(MakeShard(job, root.options)).with_output_types(tuple[str, str])
         | "By split" >> beam.GroupByKey()
         | "Finalize" >> beam.MapTuple(lambda split, states: finalize(job, split, states))
     )
@@ -76,14 +79,16 @@ def _row_fields(row: Row) -> Fields:
 class MakeShard(beam.DoFn):
     """Makes each shard it is given with a pool of decoding processes that its worker process has one of."""
 
-    def __init__(self, job: Job):
+    def __init__(self, job: Job, options: PipelineOptions):
         self._job = job
+        store_options = None if files.is_local(job.store) else options.get_all_options(drop_default=True)
+        self._prepare = functools.partial(prepare_decoder, store_options)
         self._shared = Shared()
 
     def setup(self) -> None:
         """Starts the pool, or takes the one that this process has."""
         self._pool = self._shared.acquire(
-            lambda: DecodePool(self._job.workers, self._job.limits.memory_mib, prepare_decoder)
+            lambda: DecodePool(self._job.workers, self._job.limits.memory_mib, self._prepare)
         )
 
     def process(self, element: tuple[ShardKey, Iterable[Fields]]) -> Iterator[tuple[str, str]]:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -117,11 +118,14 @@ class DecodePool:
         while not future.done():
             if stopping.is_set():
                 future.cancel()
-                return key, ClipError("not_attempted", "the run was stopped before this clip was done")
+                return key, _stopped()
             if not self._pool.active:  # a task that never reached a child is not told of the pool's end
                 raise PoolError("decoding processes are gone")
             wait([future], timeout=0.5)
-        return key, _result(task, future)
+        result = _result(task, future)
+        if stopping.is_set() and isinstance(result, ClipError) and result.reason in ("crashed", "out_of_memory"):
+            result = _stopped()  # who stops a run, a batch system say, may have told its children too
+        return key, result
 
     def close(self) -> None:
         """Ends the children, whatever they are at; so does the end of the last reference to the pool."""
@@ -143,6 +147,9 @@ def _own_children(pool: ProcessPool, ready: Future, closed: threading.Event) -> 
     The kernel's parent-death signal is sent when the *thread* that forked a child ends; a thread of Beam's that is
     retired after a quiet minute would take the children with it.
     """
+    # Inherited by the children: a terminal sends Ctrl-C to them too, and those that are just starting would die of it.
+    resource_tracker.ensure_running()  # unblocks it again
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         pool.schedule(os.getpid).result()
         ready.set_result(None)
@@ -155,6 +162,10 @@ def _close(pool: ProcessPool, closed: threading.Event) -> None:
     pool.stop()
     pool.join()
     closed.set()
+
+
+def _stopped() -> ClipError:
+    return ClipError("not_attempted", "the run was stopped before this clip was done")
 
 
 def _result(task: Task, future: Future) -> Any:

@@ -206,6 +206,10 @@ def _execute(job: Job, pipeline: beam.Pipeline) -> None:
     try:
         build(pipeline, job)
         pipeline.run().wait_until_finish()
+    except PoolError as error:
+        if stopping.is_set():  # a batch system that stops a run tells its children too, which then can't start
+            raise KeyboardInterrupt from error
+        raise RunError(_WHERE_RE.sub("", str(error))) from error
     except _OUR_ERRORS as error:
         raise RunError(_WHERE_RE.sub("", str(error))) from error
     except Exception as error:

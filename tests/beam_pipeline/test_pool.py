@@ -88,6 +88,11 @@ def test_misfortune_costs_one_task(
     assert "\n" not in result.detail
 
 
+def interrupt() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
 def stay_well_or_not() -> None:
     if "CHILDREN_CANT_START" in os.environ:
         os._exit(9)
@@ -99,6 +104,15 @@ def test_children_that_start_no_more_end_the_run(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setenv("CHILDREN_CANT_START", "1")
         with pytest.raises(PoolError):
             list(pool.map((n, Task(segfault if n == 3 else square, n, 60, 60)) for n in range(100)))
+    finally:
+        pool.close()
+
+
+def test_children_that_are_starting_do_not_die_of_ctrl_c() -> None:
+    # A terminal sends SIGINT to every process of a run; here a child sends it to itself, as soon as it is there.
+    pool = DecodePool(workers=1, memory_mib=256, prepare=interrupt)
+    try:
+        assert list(pool.map([(0, Task(square, 3, 60, 60))])) == [(0, 9)]
     finally:
         pool.close()
 

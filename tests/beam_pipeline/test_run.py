@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -329,6 +330,23 @@ def test_a_disk_that_takes_no_more_stops_the_run(
     assert done.stderr.count("\n") == 1
     run(store, tmp_path)
     assert hashes(tmp_path) == hashes(undisturbed)
+
+
+def test_store_and_output_in_an_object_store(store: Path, undisturbed: Path, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import tests.beam_pipeline.object_files\n")
+    objects = tmp_path / "objects"
+    shutil.copytree(store, objects / "clips")
+    env = {"PYTHONPATH": f"{tmp_path}:{ROOT}", "OBJECTS": str(objects)}
+    remote = ("--set", "source.store=objects://clips", "--data_dir", "objects://out")
+    run(store, tmp_path, *remote, env=env)
+    first = hashes(objects / "out")
+    assert first == hashes(undisturbed)
+    (folder(objects / "out") / "tiny-train.tfrecord-00000-of-00003").unlink()
+    run(store, tmp_path, *remote, env=env)
+    assert hashes(objects / "out") == first
+    assert no_leftovers(objects / "out")
+    error = run(store, tmp_path, *remote, "--set", "source.store=objects://nowhere", env=env, status=2)["error"]
+    assert "there is nothing under objects://nowhere/" in error
 
 
 BAD_CLIPS = """
