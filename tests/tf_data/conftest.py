@@ -36,6 +36,7 @@ class FakeClip:
     num_samples: int | None = None  # None: as long as the frames
     flags: Mapping[str, int] = field(default_factory=dict)
     drop: tuple[str, ...] = ()  # keys left out of the record
+    flow: tuple[bytes, ...] | None = None  # JPEG frames in place of `flow_picture`'s
 
 
 def picture(number: int, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
@@ -79,7 +80,7 @@ def record(clip: FakeClip) -> bytes:
     lists: dict[str, Any] = {
         contract.IMAGE_ENCODED: [jpeg(picture(k, *size)) for k in range(clip.num_frames)],
         contract.IMAGE_TIMESTAMP: times_us,
-        contract.FLOW_ENCODED: [jpeg(flow_picture(k, *size)) for k in range(clip.num_frames - 1)],
+        contract.FLOW_ENCODED: clip.flow or [jpeg(flow_picture(k, *size)) for k in range(clip.num_frames - 1)],
         contract.FLOW_TIMESTAMP: times_us[:-1],
         contract.AUDIO_FLOATS: [np.arange(samples, dtype=np.float32)],
     }

@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import simplejpeg
 import tensorflow as tf
 
 import tf_data
 from tests.tf_data.conftest import BLOCK, HEIGHT, LEVELS_PER_FRAME, SAMPLE_RATE, WIDTH, FakeClip, make_clips
+from tf_data import contract, sampling, views
+from tf_data.order import epoch_keys
 
 Element = dict[str, np.ndarray]
 
@@ -177,6 +180,19 @@ def test_float_is_the_stored_levels_in_minus_one_to_one(data_dir: Path) -> None:
             assert -1 <= a[stream].min() < a[stream].max() <= 1
 
 
+def test_flow_is_decoded_exactly(make_dataset: Callable[..., Path]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3)).astype(np.uint8)
+    encoded = simplejpeg.encode_jpeg(noise, quality=95, colorsubsampling="444")
+    exact, fast = (
+        tf.io.decode_jpeg(encoded, dct_method=method).numpy()[8:24, 16:32, :2]
+        for method in ("INTEGER_ACCURATE", "INTEGER_FAST")
+    )
+    data_dir = make_dataset([FakeClip("noise", num_frames=9, flow=(encoded,) * 8)])
+    element = _elements(_load(data_dir, streams=["flow"], dtype="uint8", training=False))[0]
+    np.testing.assert_array_equal(element["flow"][3], exact)
+    assert not np.array_equal(exact, fast)
+
+
 def test_bfloat16_on_request(data_dir: Path) -> None:
     assert _load(data_dir, dtype=tf.bfloat16).element_spec["rgb"].dtype == tf.bfloat16
 
@@ -212,14 +228,24 @@ def test_each_epoch_differs_in_order_and_views(data_dir: Path) -> None:
     epochs = elements[:11], elements[11:]
     ids = [[e["clip_id"] for e in epoch] for epoch in epochs]
     assert ids[0] != ids[1] and sorted(ids[0]) == sorted(ids[1])
-    views = [{e["clip_id"]: e["rgb"].tobytes() for e in epoch} for epoch in epochs]
-    assert sum(views[0][clip_id] != views[1][clip_id] for clip_id in views[0]) >= 10
+    seen = [{e["clip_id"]: e["rgb"].tobytes() for e in epoch} for epoch in epochs]
+    assert sum(seen[0][clip_id] != seen[1][clip_id] for clip_id in seen[0]) >= 10
 
 
 def test_iterating_again_is_the_next_epoch_and_repeatable(data_dir: Path) -> None:
     ds = _load(data_dir)
     passes = _elements(ds) + _elements(ds)
     assert _same(passes, _elements(_load(data_dir, num_epochs=2)))
+
+
+def test_a_clips_window_is_drawn_by_seed_epoch_and_the_contracts_key_of_its_id(data_dir: Path) -> None:
+    epoch_key = next(iter(epoch_keys(1)))
+    for element in _elements(_load(data_dir, dtype="uint8", seed=5)):
+        key = contract.clip_key(element["clip_id"].decode())
+        drawn = views.draw(5, epoch_key, tf.constant(key, tf.int64))
+        start = sampling.random_start(tf.constant(40), 8, drawn.time)
+        assert _numbers(element["rgb"])[0] == int(start[0])
+        assert _is_flipped(element["rgb"]) == bool(drawn.flip < 0.5)
 
 
 def test_the_views_of_a_clip_do_not_depend_on_who_reads_it(data_dir: Path) -> None:
@@ -250,7 +276,8 @@ def test_slices_cover_a_split_without_overlap(data_dir: Path) -> None:
 def test_splits_are_added(data_dir: Path) -> None:
     ds, info = _load(data_dir, split="train[:4]+validation", with_info=True)
     assert len(ds) == info.num_examples == 9
-    assert len(_elements(ds)) == 9
+    parts = [_elements(_load(data_dir, split=part, training=False)) for part in ("train[:4]", "val")]
+    assert sorted(e["clip_id"] for e in _elements(ds)) == sorted(e["clip_id"] for part in parts for e in part)
 
 
 @pytest.mark.parametrize(
