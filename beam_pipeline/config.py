@@ -169,8 +169,10 @@ def _prepare(values: dict[str, Any]) -> None:
     for key in ("encode", "limits"):
         if values.get(key) is None:
             values.pop(key, None)
-    if isinstance(values.get("version"), int | float):
+    if isinstance(values.get("version"), int):
         values["version"] = str(values["version"])
+    elif isinstance(values.get("version"), float):  # 1.10 has become 1.1 by now
+        raise ConfigError("version: a number with a point must be a text: put it in quotes, as in version: '1.10'")
 
 
 def _one_name(split: str, splits: dict[str, Any]) -> str:

@@ -21,7 +21,7 @@ from beam_pipeline.annotations import Row, selected_rows
 from beam_pipeline.clips import shard_of
 from beam_pipeline.finalize import finalize
 from beam_pipeline.job import Job
-from beam_pipeline.media.task import prepare_decoder
+from beam_pipeline.media.process import prepare_decoder
 from beam_pipeline.pool import DecodePool
 from beam_pipeline.shards import make_shard
 from beam_pipeline.store import StoredFile, list_store, video_ids

@@ -54,11 +54,11 @@ class _Download(io.RawIOBase):
 
 
 class ObjectStore(FileSystem):
-    """A store of objects in memory, named objects://…"""
+    """A store of objects in memory, named memory://…"""
 
     @classmethod
     def scheme(cls) -> str:
-        return "objects"
+        return "memory"
 
     def has_dirs(self) -> bool:
         return False
@@ -120,37 +120,37 @@ def empty_store() -> Iterator[None]:
 
 @pytest.mark.parametrize("zipped", [True, False])
 def test_a_list_is_read_from_an_object_store(zipped: bool) -> None:
-    stored["objects://bucket/lists/val.csv"] = gzip.compress(LIST) if zipped else LIST
-    rows = list(read_rows("objects://bucket/lists/val.csv"))
+    stored["memory://bucket/lists/val.csv"] = gzip.compress(LIST) if zipped else LIST
+    rows = list(read_rows("memory://bucket/lists/val.csv"))
     assert [(row.label, row.source, row.line) for row in rows] == [("yoga", "val.csv", 2), ("x", "val.csv", 3)]
 
 
 def test_a_long_list_is_read_whole_from_an_object_store() -> None:
-    stored["objects://bucket/val.csv"] = LIST + b"x,abcdefghijk,2,12,val\n" * 30_000
+    stored["memory://bucket/val.csv"] = LIST + b"x,abcdefghijk,2,12,val\n" * 30_000
     requests.clear()
-    assert sum(1 for _ in read_rows("objects://bucket/val.csv")) == 30_002
+    assert sum(1 for _ in read_rows("memory://bucket/val.csv")) == 30_002
     assert len(requests) < 3_000, "a store must not be asked for single lines or bytes"
 
 
 def test_a_missing_object_is_named() -> None:
-    with pytest.raises(AnnotationError, match=r"objects://bucket/none\.csv can't be read: RuntimeError: 404"):
-        list(read_rows("objects://bucket/none.csv"))
+    with pytest.raises(AnnotationError, match=r"memory://bucket/none\.csv can't be read: RuntimeError: 404"):
+        list(read_rows("memory://bucket/none.csv"))
 
 
 def test_label_and_class_lists_are_read_from_an_object_store() -> None:
-    stored["objects://bucket/names.txt"] = b"yoga\nx\n"
-    assert read_label_list("objects://bucket/names.txt") == ("yoga", "x")
-    assert read_class_list("objects://bucket/names.txt") == ("yoga", "x")
+    stored["memory://bucket/names.txt"] = b"yoga\nx\n"
+    assert read_label_list("memory://bucket/names.txt") == ("yoga", "x")
+    assert read_class_list("memory://bucket/names.txt") == ("yoga", "x")
 
 
 def test_a_list_is_filtered_within_an_object_store() -> None:
-    stored["objects://bucket/val.csv"] = LIST
-    filter_annotations(["yoga"], "objects://bucket/val.csv", "objects://bucket/yoga.csv")
+    stored["memory://bucket/val.csv"] = LIST
+    filter_annotations(["yoga"], "memory://bucket/val.csv", "memory://bucket/yoga.csv")
     assert stored == {
-        "objects://bucket/val.csv": LIST,
-        "objects://bucket/yoga.csv": b"".join(LIST.splitlines(keepends=True)[:2]),
+        "memory://bucket/val.csv": LIST,
+        "memory://bucket/yoga.csv": b"".join(LIST.splitlines(keepends=True)[:2]),
     }
 
 
 def test_the_store_is_one_of_beams() -> None:
-    assert isinstance(FileSystems.get_filesystem("objects://bucket/x"), ObjectStore)
+    assert isinstance(FileSystems.get_filesystem("memory://bucket/x"), ObjectStore)

@@ -73,6 +73,7 @@ def test_all_errors_at_once_each_with_key_value_and_range() -> None:
         ("config=-rf", "config becomes a folder's name"),
         ("splits={tr/ain: {annotations: [a]}}", "a split's name has letters, digits and _ only"),
         ("relabel=true", "give classes"),
+        ("version=1.10", "put it in quotes"),
         ("encode.min_duration_s=61", "must not be above encode.max_duration_s"),
     ],
 )

@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 
-from beam_pipeline import shards
+from beam_pipeline import shard_builder
 from beam_pipeline.config import load_config
 from beam_pipeline.job import Job, RunError
 from beam_pipeline.ledger import LedgerRow, read_state, state_path
-from beam_pipeline.media.task import run_clip_task
+from beam_pipeline.media.process import run_clip_task
 from beam_pipeline.pipeline import read_unit, units
 from beam_pipeline.run import run, survey
-from beam_pipeline.shards import Plan, Row, StoredFile, make_shard
+from beam_pipeline.shard_builder import Plan
+from beam_pipeline.shards import Row, StoredFile, make_shard
 from beam_pipeline.tfrecord import read_records
 from tests.beam_pipeline.clips_on_disk import write_clip, write_list
 
@@ -130,7 +131,7 @@ def test_an_index_does_not_outlive_the_shard_that_it_speaks_of(place: Place) -> 
 
 def test_two_tries_of_one_run_do_not_share_a_temporary(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     # As where another runner repeats a bundle: what the first try wrote is still there for the second.
-    monkeypatch.setattr(shards, "STATE_INTERVAL_S", 0)
+    monkeypatch.setattr(shard_builder, "STATE_INTERVAL_S", 0)
     job = place.job()
     monkeypatch.setattr(place, "job", lambda limit=None: job)
     with pytest.raises(KeyboardInterrupt):
@@ -146,7 +147,7 @@ def test_two_tries_of_one_run_do_not_share_a_temporary(place: Place, monkeypatch
 
 
 def test_a_run_of_one_split_leaves_what_another_can_go_on_from(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shards, "STATE_INTERVAL_S", 0)
+    monkeypatch.setattr(shard_builder, "STATE_INTERVAL_S", 0)
     settings = place.settings(f"splits.val.annotations={place.folder / 'val.csv'}", "splits.val.shards=1", "workers=1")
     write_list(place.folder / "val.csv", CLIPS[:1], split="val")
     with pytest.raises(KeyboardInterrupt):

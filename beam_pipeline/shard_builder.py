@@ -1,0 +1,176 @@
+"""A shard's file while it is made: what earlier runs wrote is left or copied, and nothing is lost on the way."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import BinaryIO
+
+from beam_pipeline import files
+from beam_pipeline.annotations import Row
+from beam_pipeline.job import Job
+from beam_pipeline.ledger import ShardState, StateRow, write_state
+from beam_pipeline.store import StoredFile
+from beam_pipeline.tfrecord import CorruptRecordError, ShardWriter, read_record_at
+from tf_data import contract
+
+STATE_INTERVAL_S = 2.0  # a progress bar follows it
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One clip of a shard: the row that asks for it, the file that holds it, and what an earlier run made of it."""
+
+    key: str
+    row: Row | None  # None: an earlier run asked for it, and this one is limited
+    file: StoredFile | None
+    before: StateRow | None
+
+
+class ShardBuilder:
+    """A shard's file while it is made.
+
+    Records that earlier runs wrote are left where they are until the first new one comes: a shard in which nothing has
+    changed is never written again. Until the shard is sealed, its state names the file of every record, and whatever
+    earlier files it names stay where they are, so that a run that is killed at any moment loses nothing.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        split: str,
+        shard: int,
+        plans: list[Plan],
+        before: ShardState | None,
+        path: str,
+        remake: Callable[[Plan], tuple[StateRow, bytes | None]],
+    ):
+        num_shards = job.num_shards[split]
+        self._directory = job.directory
+        self._name = contract.shard_file(job.name, split, shard, num_shards)
+        # Beyond one machine a shard may be tried twice, even at the same time: each try has a file of its own.
+        attempt = f"{job.run_id}-{uuid.uuid4().hex[:8]}"
+        self._temporary = f"{contract.STATE_DIR}/{split}-{shard:05d}-of-{num_shards:05d}.{attempt}.partial"
+        self._index = contract.index_file(split)
+        self._state = ShardState(split, shard, num_shards, False, 0, len(plans), ())
+        self._path = path
+        self._plans = plans
+        self._before = before
+        self._remake = remake
+        self._rows: list[StateRow] = []
+        self._left: list[tuple[int, Plan]] = []  # places in `_rows` of records that are still in earlier files
+        self._file: BinaryIO | None = None
+        self._writer: ShardWriter | None = None
+        self._records = 0
+        self._earlier: dict[str, BinaryIO | None] = {}
+        self._state_at = time.monotonic()
+
+    def add(self, plan: Plan, entry: StateRow, record: bytes | None) -> None:
+        """Takes the next clip, in the order of the plans; an `ok` without a record has one in an earlier file."""
+        place = len(self._rows)
+        self._rows.append(entry)
+        if entry.row.status == "ok":
+            if record is None:
+                self._left.append((place, plan))
+            else:
+                self._move_left()
+                self._write(place, record)
+        if time.monotonic() - self._state_at > STATE_INTERVAL_S:
+            self._write_state()
+
+    def seal(self) -> None:
+        """Puts the finished shard in its place, unless it is there, and says so in the state."""
+        if self._is_as_before():
+            self._seal_state(self._before.bytes if self._before else 0)
+            return
+        self._move_left()
+        writer, file = self._open()
+        self._write_state()  # should the renaming be the last that is done, the rows still tell what the file holds
+        file.close() if writer.offset else files.close_empty(file)
+        files.delete(self._full(self._index))  # it speaks of the shard as it was; without it, readers go by the files
+        files.publish(self._full(self._temporary), self._full(self._name))
+        self._rows = [replace(row, file=self._name) if row.offset >= 0 else row for row in self._rows]
+        self._seal_state(writer.offset)
+
+    def close(self) -> None:
+        """Closes what is open; a shard that is not sealed is left for the next run."""
+        for file in (self._file, *self._earlier.values()):
+            if file is not None:
+                with contextlib.suppress(OSError):  # of a file that could not be written, told already
+                    file.close()
+
+    def _full(self, name: str) -> str:
+        return files.join(self._directory, *name.split("/"))
+
+    def _is_as_before(self) -> bool:
+        """Whether the sealed shard holds just the records that it should."""
+        before = self._before
+        if self._writer or not before or not before.sealed:
+            return False
+        records = [row.row.clip_id for row in before.rows if row.row.status == "ok"]
+        kept = [self._rows[place].row.clip_id for place, _ in self._left]
+        return kept == records and files.size(self._full(self._name)) == before.bytes
+
+    def _seal_state(self, shard_bytes: int) -> None:
+        state = replace(self._state, sealed=True, bytes=shard_bytes, rows=tuple(self._rows))
+        if state != self._before:
+            write_state(self._path, state)
+
+    def _write_state(self) -> None:
+        """Says how far the shard is; what earlier runs made of the clips that are still to come stays in it."""
+        if self._writer:
+            self._writer.flush()
+        to_come = [plan.before for plan in self._plans[len(self._rows) :] if plan.before]
+        write_state(self._path, replace(self._state, rows=(*self._rows, *to_come)))
+        self._state_at = time.monotonic()
+
+    def _open(self) -> tuple[ShardWriter, BinaryIO]:
+        if self._file is None or self._writer is None:
+            self._file = files.create(self._full(self._temporary))
+            self._writer = ShardWriter(self._file)
+        return self._writer, self._file
+
+    def _write(self, place: int, record: bytes) -> None:
+        writer, _ = self._open()
+        offset = writer.write(record)
+        entry = self._rows[place]
+        row = replace(entry.row, position=self._records)
+        self._rows[place] = replace(entry, row=row, file=self._temporary, offset=offset)
+        self._records += 1
+
+    def _move_left(self) -> None:
+        """Copies the records that are still in earlier files, all of which come before the next one to be written."""
+        left, self._left = self._left, []
+        for place, plan in left:
+            entry, record = self._rows[place], self._read(self._rows[place])
+            if record is None:
+                entry, record = self._remake(plan)
+                self._rows[place] = entry
+            if record is not None:
+                self._write(place, record)
+
+    def _read(self, entry: StateRow) -> bytes | None:
+        """Returns the record of a row from the earlier file that holds it, or None where it is not there intact."""
+        # A run that was killed right after renaming its temporary left rows that name the temporary.
+        for name in dict.fromkeys((entry.file, self._name)):
+            file = self._open_earlier(name)
+            if file is None:
+                continue
+            try:
+                record = read_record_at(file, entry.offset, entry.row.bytes, name)
+            except CorruptRecordError:
+                continue
+            if entry.row.clip_id.encode() in record:
+                return record
+        return None
+
+    def _open_earlier(self, name: str) -> BinaryIO | None:
+        if name not in self._earlier:
+            try:
+                self._earlier[name] = files.open_for_reading(self._full(name))
+            except FileNotFoundError:
+                self._earlier[name] = None
+        return self._earlier[name]
