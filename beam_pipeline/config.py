@@ -8,6 +8,7 @@ import difflib
 import typing
 from dataclasses import dataclass, field
 from fractions import Fraction
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,6 +17,7 @@ from annotated_types import Interval, MinLen
 from pydantic import TypeAdapter, ValidationError
 
 from beam_pipeline.media.settings import Audio, Encode, Flow, MediaSettings
+from beam_pipeline.shipped import shipped
 from tf_data import contract
 
 Name = Annotated[str, MinLen(1)]
@@ -113,9 +115,13 @@ def load_config(path: str | Path | None, settings: typing.Sequence[str] = (), da
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
+    """Reads a configuration; outside a checkout `configs/k400.yaml` and `k400.yaml` are those that come with us."""
+    file: Traversable = path
+    if not path.exists() and str(path.parent) in (".", "configs"):
+        file = shipped(path.name)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, IsADirectoryError):
         raise ConfigError(f"{path}: there is no such configuration file") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: can't be read as YAML: {' '.join(str(error).split())}") from None

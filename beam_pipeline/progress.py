@@ -57,7 +57,7 @@ def _watch(job: Job, splits: list[str], bar: tqdm, ended: threading.Event) -> No
                     if progress:
                         seen[path] = (changed, progress[1])
         reasons = sum((counts for _, counts in seen.values()), Counter())
-        done = reasons.total()
+        done = reasons.total() - reasons["not_attempted"]
         bar.set_postfix(failed=done - reasons[""], refresh=False)
         bar.n = done
         bar.refresh()

@@ -247,6 +247,6 @@ def _split_summary(job: Job, split: str, found: Scan) -> SplitSummary:
             "of another split": found.other_split,
             "of a class not kept": found.other_class,
             "beyond the limit": found.beyond_limit,
-            "said twice": found.duplicates,
+            "duplicates": found.duplicates,
         },
     )

@@ -50,9 +50,13 @@ class Summary:
         """Returns the summary for people."""
         lines = [f"{self.name} in {self.directory}"]
         for split in self.splits:
-            failed = sum(split.failed.values())
+            waiting = split.failed.get("not_attempted", 0)
+            failed = sum(split.failed.values()) - waiting
+            counts = f"{split.written:,} written, {failed:,} failed"
+            if waiting:
+                counts += f", {waiting:,} not attempted"
             lines.append(
-                f"  {split.split}: {split.asked:,} clips asked for, {split.written:,} written, {failed:,} failed; "
+                f"  {split.split}: {split.asked:,} clips asked for, {counts}; "
                 f"{_plural(split.shards, 'shard')}, {_size(split.bytes)}"
             )
             for reason, count in sorted(split.failed.items(), key=lambda item: (-item[1], item[0])):
@@ -69,6 +73,11 @@ class Summary:
         if self.stopped:
             return "Stopped before the end: run the same command again to go on."
         if self.exit_status == 1:
+            if all(split.failed.keys() == {"not_found"} for split in self.splits if split.asked):
+                return (
+                    "Not one of the clips has a file in source.store. Its name would be {id}_{start:06d}_{end:06d} or "
+                    "{id}, with any extension, in any folder: is it the right store for these annotations?"
+                )
             return "Not one clip could be written: the ledger clips-<split>.parquet says why for each."
         if self.limited:
             return "Only a part was asked for (--limit): run again without it to go on."

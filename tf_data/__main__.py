@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -14,28 +15,39 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("name", help="name[/config][:version], or the folder of one")
     parser.add_argument("--split", default="train")
     parser.add_argument("--data_dir", help="default: $KINETICS_DATA_DIR, else ~/kinetics_tfrecords")
-    parser.add_argument("--streams", default="rgb", help="of rgb, flow and audio, separated by commas (default: rgb)")
+    parser.add_argument("--streams", help="of rgb, flow and audio, separated by commas (default: all that there are)")
     parser.add_argument("--batch_size", type=int, default=4)
     arguments = parser.parse_args(argv)
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up messages, before it is loaded
-    import tf_data
-    from tf_data.catalog import DatasetNotFoundError
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _silent():  # what TensorFlow tells of the machine when it is loaded
+        import tf_data
+        from tf_data.catalog import DatasetNotFoundError
 
-    try:
-        dataset, info = tf_data.load(
+    def load(streams: Sequence[str]) -> tuple:
+        return tf_data.load(
             arguments.name,
             split=arguments.split,
             data_dir=arguments.data_dir,
-            streams=arguments.streams.split(","),
+            streams=streams,
             batch_size=arguments.batch_size,
+            seed=0,
             extras=("clip_id", "label_name"),
             with_info=True,
         )
+
+    try:
+        if arguments.streams:
+            dataset, info = load(arguments.streams.split(","))
+        else:
+            _, info = load(["rgb"])
+            there = {"rgb": True, "flow": info.flow is not None, "audio": info.audio_sample_rate is not None}
+            dataset, info = load([stream for stream, is_there in there.items() if is_there])
     except (DatasetNotFoundError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(f"{info.name} {arguments.split}: {info.num_examples:,} clips, {len(info.label_names):,} classes")
+    classes = f"{len(info.label_names):,} classes" if info.label_names else "no labels"
+    print(f"{info.folder} {arguments.split}: {info.num_examples:,} clips, {classes}")
     for batch in dataset.take(1):
         for key, value in batch.items():
             array = value.numpy()
@@ -46,6 +58,21 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
             print(f"  {key:<10} {value.dtype.name:<8} {tuple(array.shape)!s:<24} {told}")
     return 0
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """Sends standard error nowhere, native code's too."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 if __name__ == "__main__":

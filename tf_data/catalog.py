@@ -80,7 +80,7 @@ def find_version(name: str, data_dir: str) -> str:
     version = match["version"] or max(versions, key=_numeric_order, default=None)
     if version is None or version not in versions:
         wanted = f"version {version!r}" if version else "version"
-        raise DatasetNotFoundError(f"no {wanted} of {name!r} in {folder}; there {_listing(versions)}")
+        raise DatasetNotFoundError(f"no {wanted} of {match['name']!r} in {folder}; there {_listing(versions)}")
     return posixpath.join(folder, version)
 
 
@@ -107,7 +107,11 @@ def find_shards(path: str, split: str) -> tuple[str, ...]:
       DatasetNotFoundError: there are none.
     """
     if not tf.io.gfile.isdir(path):
-        files = [file for file in tf.io.gfile.glob(path) if not tf.io.gfile.isdir(file)]
+        files = [
+            file
+            for file in tf.io.gfile.glob(path)
+            if not tf.io.gfile.isdir(file) and not file.endswith((".parquet", ".npz", ".json", ".txt"))  # beside shards
+        ]
         if not files:
             raise DatasetNotFoundError(f"{path}: no file is there; give a folder of TFRecord shards or a glob of them")
         return tuple(sorted(files))

@@ -168,7 +168,7 @@ def _read_labels(folder: str) -> tuple[str, ...]:
     if not tf.io.gfile.exists(path):
         return ()
     with tf.io.gfile.GFile(path) as file:
-        return tuple(file.read().removesuffix("\n").split("\n"))
+        return tuple(line.removesuffix("\n") for line in file)
 
 
 def _flow_info(values: Mapping[str, Any] | None) -> FlowInfo | None:

@@ -359,6 +359,8 @@ def _supervised(streams: Sequence[str], element: dict[str, tf.Tensor]) -> tuple[
 def _options(config: ReadConfig) -> tf.data.Options:
     options = tf.data.Options()
     options.deterministic = True
+    # Reading by offset makes small data sets inside a map, which TensorFlow calls stateful, and warns of at each start.
+    options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
     # Hosts share records by `input_context`; sharding once more would drop most of them.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     # Checkpoints then hold the place in the order, not the decoded clips that are under way.

@@ -36,7 +36,13 @@ def val_shard(tmp_path: Path) -> Path:
 
 
 def test_the_same_settings_are_welcome(tmp_path: Path, val_shard: Path) -> None:
-    settle_settings(job(tmp_path, ["val"], "workers=7", "limits.wall_s=9", "source.trimmed=false"), overwrite=False)
+    settle_settings(job(tmp_path, ["val"], "workers=7", "limits.wall_s=9", "source.store=/other"), overwrite=False)
+    assert val_shard.exists()
+
+
+def test_other_footage_of_the_same_files_is_refused(tmp_path: Path, val_shard: Path) -> None:
+    with pytest.raises(ConfigError, match=r"source\.trimmed was true, is whole"):
+        settle_settings(job(tmp_path, ["val"], "source.trimmed=whole"), overwrite=False)
     assert val_shard.exists()
 
 

@@ -62,7 +62,7 @@ def test_the_home_folder_is_where_they_are_otherwise(
     ("name", "message"),
     [
         ("fakes", r"no data set 'fakes' in .* \(did you mean 'fake'\?\); there are fake, only, variants"),
-        ("fake:3.0.0", r"no version '3\.0\.0' of 'fake:3\.0\.0' .*; there are 1\.10\.0, 1\.2\.11, 1\.9\.0"),
+        ("fake:3.0.0", r"no version '3\.0\.0' of 'fake' .*; there are 1\.10\.0, 1\.2\.11, 1\.9\.0"),
         ("variants/flow", r"'variants' has no configuration 'flow' .* there are rgb, rgb_flow"),
         ("variants", r"several configurations: choose one of 'variants/rgb', 'variants/rgb_flow'"),
         ("a b", r"must be name\[/config\]\[:version\] such as 'k400' .* got 'a b'"),
