@@ -36,7 +36,7 @@ def val_shard(tmp_path: Path) -> Path:
 
 
 def test_the_same_settings_are_welcome(tmp_path: Path, val_shard: Path) -> None:
-    settle_settings(job(tmp_path, ["val"], "workers=7", "limits.wall_s=9", "source.store=/other"), overwrite=False)
+    settle_settings(job(tmp_path, ["val"], "workers=7", "limits.wall_s=9", f"source.store={tmp_path}"), overwrite=False)
     assert val_shard.exists()
 
 
