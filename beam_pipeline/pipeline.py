@@ -21,6 +21,7 @@ from beam_pipeline.annotations import Row, selected_rows
 from beam_pipeline.clips import shard_of
 from beam_pipeline.finalize import finalize
 from beam_pipeline.job import Job
+from beam_pipeline.media.memory import reuse_freed_memory
 from beam_pipeline.media.process import prepare_decoder
 from beam_pipeline.pool import DecodePool
 from beam_pipeline.shards import make_shard
@@ -87,6 +88,7 @@ class MakeShard(beam.DoFn):
 
     def setup(self) -> None:
         """Starts the pool, or takes the one that this process has."""
+        reuse_freed_memory()  # records come and go here, too
         self._pool = self._shared.acquire(
             lambda: DecodePool(self._job.workers, self._job.limits.memory_mib, self._prepare)
         )

@@ -29,9 +29,11 @@ import sys
 from pathlib import Path
 from beam_pipeline.clips import Clip
 from beam_pipeline.media.encoding import encode_clip
+from beam_pipeline.media.process import prepare_decoder
 from beam_pipeline.media.settings import MediaSettings
 from beam_pipeline.media.task import ClipTask
 from beam_pipeline.tfrecord import ShardWriter
+prepare_decoder()
 with open(sys.argv[1], "wb") as file:
     writer = ShardWriter(file)
     for name in sys.argv[2:]:
