@@ -41,13 +41,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             dataset, info = load(arguments.streams.split(","))
         else:
             _, info = load(["rgb"])
-            there = {"rgb": True, "flow": info.flow is not None, "audio": info.audio_sample_rate is not None}
-            dataset, info = load([stream for stream, is_there in there.items() if is_there])
+            dataset, info = load(info.streams)
     except (DatasetNotFoundError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     classes = f"{len(info.label_names):,} classes" if info.label_names else "no labels"
-    print(f"{info.folder} {arguments.split}: {info.num_examples:,} clips, {classes}")
+    print(f"{info.title} {arguments.split}: {info.num_examples:,} clips, {classes}")
     for batch in dataset.take(1):
         for key, value in batch.items():
             array = value.numpy()

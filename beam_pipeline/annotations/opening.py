@@ -43,7 +43,7 @@ def opened(path: str) -> Iterator[BinaryIO]:
         zipped = file.read(2) == b"\x1f\x8b"
         file.seek(0)
     except FileNotFoundError as error:
-        raise AnnotationError(f"{path}: there is no such annotation file") from error
+        raise AnnotationError(f"{path}: there is no such file") from error
     except Exception as error:  # each file system raises exceptions of its own
         raise AnnotationError(f"{path} can't be read: {_reason(error)}") from error
     with file:

@@ -93,7 +93,7 @@ def test_what_is_wrong_with_a_list_is_named_by_line(tmp_path: Path, content: str
 
 
 def test_a_missing_list_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"none\.txt can't be read"):
+    with pytest.raises(ValueError, match=r"none\.txt: there is no such file"):
         read_label_list(str(tmp_path / "none.txt"))
 
 

@@ -1,0 +1,26 @@
+"""`python -m tf_data` shows what a data set has, and says what is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.tf_data.conftest import FakeClip
+from tf_data.__main__ import main
+
+
+def test_a_batch_is_shown_with_every_stream_that_there_is(
+    make_dataset: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    data_dir = make_dataset([FakeClip("first", num_frames=70, height=256, width=264), FakeClip("second")])
+    assert main(["fake", "--data_dir", str(data_dir), "--batch_size", "1"]) == 0
+    shown = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert {"fake:1.0.0", "rgb", "label", "clip_id"} <= shown.keys()
+    assert "(1, 64, 224, 224, 3)" in shown["rgb"]
+
+
+def test_what_is_not_there_is_a_bad_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["nothing", "--data_dir", str(tmp_path)]) == 2
+    assert "no data set 'nothing'" in capsys.readouterr().err
