@@ -22,6 +22,18 @@ REASONS = {
     "crashed": False,
     "out_of_memory": False,
     "bad_annotation": False,
+    # from fetching
+    "private": False,
+    "removed": False,
+    "copyright": False,
+    "geo_blocked": False,
+    "age_restricted": False,
+    "login_required": False,
+    "bot_check": True,
+    "rate_limited": True,
+    "network": True,
+    "format_unavailable": False,
+    "archive_corrupt": False,
 }
 
 

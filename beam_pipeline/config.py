@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from beam_pipeline.media.settings import Audio, Encode, Flow, MediaSettings
 from beam_pipeline.shipped import shipped
+from beam_pipeline.sources.settings import Source
 from tf_data import contract
 
 Name = Annotated[str, MinLen(1)]
@@ -33,15 +34,6 @@ class Split:
 
     annotations: Annotated[tuple[Name, ...], MinLen(1)]
     shards: Annotated[int, Interval(ge=1, le=100_000)] = 128
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where the clips' files are, and whether they hold just the clip (`true`), the video (`false`), or are `whole`."""
-
-    store: Name
-    kind: Literal["local"] = "local"
-    trimmed: Literal[True, False, "whole"] = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ extension itself, as in lists of one's own files, is matched by the whole name.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,6 +29,10 @@ _SIDECARS = frozenset(
         *("part", "ytdl", "tmp", "temp", "lock", "zip", "tar", "gz", "tgz"),
     )
 )
+
+
+FETCH_DIR = ".fetch"
+"""Of a store: what sources keep there, unfinished files and the record of what was fetched; no clips."""
 
 
 class StoreError(Exception):
@@ -106,7 +111,8 @@ def _walk_local(store: str) -> Iterator[tuple[str, int]]:
                 uri = f"{folder}/{entry.name}" if folder else entry.name
                 try:
                     if entry.is_dir():
-                        folders.append(uri)
+                        if uri != FETCH_DIR:
+                            folders.append(uri)
                     elif entry.is_file():
                         yield uri, entry.stat().st_size
                 except OSError:
@@ -123,9 +129,17 @@ def _walk_remote(store: str, limit: int | None = None) -> Iterator[tuple[str, in
     for result in results:
         for metadata in result.metadata_list:
             found = True
-            yield metadata.path.removeprefix(root), metadata.size_in_bytes
+            uri = metadata.path.removeprefix(root)
+            if not uri.startswith(f"{FETCH_DIR}/"):
+                yield uri, metadata.size_in_bytes
     if not found:
         raise StoreError(f"source.store: there is nothing under {root}")
+
+
+def fetched_uri(clip: Clip) -> str:
+    """Returns where a store keeps a clip that was fetched: one of 256 folders, so that none gets huge."""
+    folder = hashlib.blake2b(clip.video_id.encode(), digest_size=1).hexdigest()
+    return f"fetched/{folder}/{clip.clip_id}.mp4"
 
 
 def video_ids(file: StoredFile) -> Iterator[str]:

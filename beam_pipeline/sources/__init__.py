@@ -1,0 +1,1 @@
+"""Sources fill the clip store: YouTube by yt-dlp, CVDF's archives. Encoding only reads what is there."""
