@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 VIDEO_ID_RE = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -70,6 +71,11 @@ def _seconds(time_us: int) -> str:
     if not rest:
         return f"{whole:06d}"
     return f"{whole:06d}.{rest // 1000:03d}" if rest % 1000 == 0 else f"{whole:06d}.{rest:06d}"
+
+
+def utc_now() -> str:
+    """Returns the time as ledgers keep it: UTC, ISO 8601, whole seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def shard_of(video_id: str, num_shards: int) -> int:

@@ -1,4 +1,4 @@
-"""Decoding processes: all cores, and a fence around whatever a stranger's file does to the decoder.
+"""Child processes: all cores, and a fence around whatever a stranger's file or site does to who reads it.
 
 A Pebble pool of spawned children. Each task has a budget of CPU seconds (the kernel ends the child that overruns it),
 a wide wall-clock limit behind that, and a memory limit. A child that hangs, crashes or eats memory costs the one clip
@@ -8,6 +8,7 @@ that it was at; the pool starts another. Children die with their parent.
 from __future__ import annotations
 
 import ctypes
+import errno
 import multiprocessing
 import os
 import resource
@@ -21,7 +22,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
@@ -29,6 +30,7 @@ from beam_pipeline.clips import ClipError
 
 Key = TypeVar("Key")
 _PR_SET_PDEATHSIG = 1
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # are the run's, not a clip's
 _TASKS_IN_FLIGHT_PER_WORKER = 3  # enough to keep children busy while the parent writes; waiting results are memory
 
 stopping = threading.Event()
@@ -49,16 +51,23 @@ class Task:
     wall_s: float
 
 
-class DecodePool:
+class Pool(Protocol):
+    """What a stage needs of a `ChildPool`."""
+
+    def map(self, tasks: Iterable[tuple[Key, Task | None]]) -> Iterator[tuple[Key, Any]]:
+        """Yields (key, result or `ClipError`) in the order of `tasks`."""
+
+
+class ChildPool:
     """Runs functions of one argument in child processes, each within its own limits.
 
     Args:
       workers: how many children.
-      memory_mib: address space that a task may add to what a child has when it is ready.
+      memory_mib: address space that a task may add to what a child has when it is ready; None: as much as it wants.
       prepare: a picklable function that each child calls once, before it counts its memory: imports what tasks need.
     """
 
-    def __init__(self, workers: int, memory_mib: int, prepare: Callable[[], None]):
+    def __init__(self, workers: int, memory_mib: int | None, prepare: Callable[[], None]):
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # inherited by the children: one thread a process
         self._in_flight = workers * _TASKS_IN_FLIGHT_PER_WORKER
         self._pool = ProcessPool(
@@ -68,9 +77,7 @@ class DecodePool:
             context=multiprocessing.get_context("spawn"),
         )
         closed, ready = threading.Event(), Future()  # type: ignore[var-annotated]
-        owner = threading.Thread(
-            target=_own_children, args=(self._pool, ready, closed), name="decode-pool", daemon=True
-        )
+        owner = threading.Thread(target=_own_children, args=(self._pool, ready, closed), name="child-pool", daemon=True)
         owner.start()
         self._finalizer = weakref.finalize(self, _close, self._pool, closed)
         _open_pools.add(self)
@@ -87,17 +94,18 @@ class DecodePool:
           own, or `timeout`, `crashed`, `out_of_memory`, and `not_attempted` once `stopping` is set.
 
         Raises:
-          PoolError: children can't be started or reached any more.
+          PoolError: children can't be started or reached any more, or can't write what they should.
         """
         waiting: deque[tuple[Key, Task | None, Future | None]] = deque()
         pending = 0
         try:
             for key, task in tasks:
-                future = self._schedule(task) if task is not None else None
+                future = self.submit(task) if task is not None else None
                 pending += future is not None
                 waiting.append((key, task, future))
-                while waiting and (waiting[0][2] is None or pending >= self._in_flight):
-                    pending -= waiting[0][2] is not None
+                # What is done goes out before the next task is asked for, which may be long in coming.
+                while waiting and ((head := waiting[0][2]) is None or head.done() or pending >= self._in_flight):
+                    pending -= head is not None
                     yield self._finish(*waiting.popleft())
             while waiting:
                 yield self._finish(*waiting.popleft())
@@ -106,11 +114,28 @@ class DecodePool:
                 if future is not None:
                     future.cancel()
 
-    def _schedule(self, task: Task) -> Future:
+    def submit(self, task: Task) -> Future:
+        """Hands over a task; `outcome` says what became of it once its future is done.
+
+        Raises:
+          PoolError: children can't be reached any more.
+        """
         try:
             return self._pool.schedule(_within_budget, args=(task,), timeout=task.wall_s)
         except RuntimeError as error:
-            raise PoolError(f"decoding processes are gone: {error}") from error
+            raise PoolError(f"child processes are gone: {error}") from error
+
+    def outcome(self, task: Task, future: Future) -> Any:
+        """Returns what a finished task returned, or a `ClipError` that says why there is nothing; as `map`."""
+        result = _result(task, future)
+        if stopping.is_set() and isinstance(result, ClipError) and result.reason in ("crashed", "out_of_memory"):
+            return _stopped()  # who stops a run, a batch system say, may have told its children too
+        return result
+
+    @property
+    def active(self) -> bool:
+        """Whether there are children: a task that never reached one is not told of the pool's end."""
+        return self._pool.active
 
     def _finish(self, key: Key, task: Task | None, future: Future | None) -> tuple[Key, Any]:
         if task is None or future is None:
@@ -119,13 +144,10 @@ class DecodePool:
             if stopping.is_set():
                 future.cancel()
                 return key, _stopped()
-            if not self._pool.active:  # a task that never reached a child is not told of the pool's end
-                raise PoolError("decoding processes are gone")
+            if not self.active:
+                raise PoolError("child processes are gone")
             wait([future], timeout=0.5)
-        result = _result(task, future)
-        if stopping.is_set() and isinstance(result, ClipError) and result.reason in ("crashed", "out_of_memory"):
-            result = _stopped()  # who stops a run, a batch system say, may have told its children too
-        return key, result
+        return key, self.outcome(task, future)
 
     def close(self) -> None:
         """Ends the children, whatever they are at; so does the end of the last reference to the pool."""
@@ -138,7 +160,7 @@ def close_pools() -> None:
         pool.close()
 
 
-_open_pools: weakref.WeakSet[DecodePool] = weakref.WeakSet()
+_open_pools: weakref.WeakSet[ChildPool] = weakref.WeakSet()
 
 
 def _own_children(pool: ProcessPool, ready: Future, closed: threading.Event) -> None:
@@ -154,7 +176,7 @@ def _own_children(pool: ProcessPool, ready: Future, closed: threading.Event) -> 
         pool.schedule(os.getpid).result()
         ready.set_result(None)
     except BaseException as error:
-        ready.set_exception(PoolError(f"decoding processes can't start: {error}"))
+        ready.set_exception(PoolError(f"child processes can't start: {error}"))
     closed.wait()
 
 
@@ -180,9 +202,20 @@ def _result(task: Task, future: Future) -> Any:
     except MemoryError:
         return ClipError("out_of_memory", "needs more memory than limits.memory_mib allows")
     except (BrokenProcessPool, CancelledError) as error:
-        raise PoolError(f"decoding processes are gone: {error}") from error
+        raise PoolError(f"child processes are gone: {error}") from error
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            return _crashed(error)
+        where = f"{error.filename}: " if error.filename else ""
+        raise PoolError(
+            f"{where}{error.strerror or error}. Nothing that was fetched is lost: mend it and run again"
+        ) from error
     except Exception as error:  # whatever a library raises at one file is that file's fate
-        return ClipError("crashed", f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
+        return _crashed(error)
+
+
+def _crashed(error: Exception) -> ClipError:
+    return ClipError("crashed", f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
 
 
 def _why_expired(exitcode: int, cpu_s: float) -> ClipError:
@@ -192,15 +225,17 @@ def _why_expired(exitcode: int, cpu_s: float) -> ClipError:
     if number == signal.SIGKILL:
         return ClipError("out_of_memory", "its process was killed by the kernel, which does so when memory runs out")
     name = signal.Signals(number).name if number in signal.valid_signals() else f"exit status {exitcode}"
-    return ClipError("crashed", f"the decoding process died ({name})")
+    return ClipError("crashed", f"its process died ({name})")
 
 
-def _prepare_child(parent: int, memory_mib: int, prepare: Callable[[], None]) -> None:
+def _prepare_child(parent: int, memory_mib: int | None, prepare: Callable[[], None]) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before the line above
         os._exit(1)
     prepare()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if memory_mib is None:
+        return
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     _limit(resource.RLIMIT_AS, pages * resource.getpagesize() + memory_mib * 2**20)
 

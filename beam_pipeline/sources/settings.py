@@ -47,6 +47,7 @@ class Source:
     lanes: Annotated[int, Interval(ge=1, le=10_000)] = 1  # parts of the job that may visit side by side
     tries: Annotated[int, Interval(ge=1, le=100)] = 4  # of one video in one run, where a failure is transient
     backoff_s: Annotated[float, Interval(ge=0, le=86_400)] = 60.0  # before the second try; doubles with each, jittered
+    visits_at_a_time: Annotated[int, Interval(ge=1, le=64)] = 3  # child processes of a lane; visits start at its rate
     visit_timeout_s: Annotated[float, Interval(gt=0, le=86_400)] = 900.0  # wall-clock time of one visit
     stop_after: Annotated[int, Interval(ge=1, le=1000)] = 5  # bot checks or 429s in a row, then fetching pauses
     pause_s: Annotated[float, Interval(ge=0, le=86_400)] = 900.0  # after it, a single visit decides: on, or stop

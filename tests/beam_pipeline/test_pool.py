@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from beam_pipeline.clips import ClipError
-from beam_pipeline.pool import DecodePool, PoolError, Task, stopping
+from beam_pipeline.pool import ChildPool, PoolError, Task, stopping
 
 
 @pytest.fixture(scope="module")
-def pool() -> Iterator[DecodePool]:
-    pool = DecodePool(workers=2, memory_mib=256, prepare=prepare)
+def pool() -> Iterator[ChildPool]:
+    pool = ChildPool(workers=2, memory_mib=256, prepare=prepare)
     yield pool
     pool.close()
 
@@ -58,7 +58,7 @@ def square(x: int) -> int:
     return x * x
 
 
-def run(pool: DecodePool, function: object, argument: object = 0, cpu_s: float = 60, wall_s: float = 60) -> object:
+def run(pool: ChildPool, function: object, argument: object = 0, cpu_s: float = 60, wall_s: float = 60) -> object:
     """Runs one task among healthy ones, which must all come back in order."""
     tasks = [(n, Task(square, n, 60, 60)) for n in range(4)]
     tasks.insert(2, ("odd", Task(function, argument, cpu_s, wall_s)))  # type: ignore[arg-type]
@@ -80,7 +80,7 @@ def run(pool: DecodePool, function: object, argument: object = 0, cpu_s: float =
     ],
 )
 def test_misfortune_costs_one_task(
-    pool: DecodePool, function: object, argument: object, cpu_s: float, wall_s: float, reason: str
+    pool: ChildPool, function: object, argument: object, cpu_s: float, wall_s: float, reason: str
 ) -> None:
     result = run(pool, function, argument, cpu_s, wall_s)
     assert isinstance(result, ClipError)
@@ -99,7 +99,7 @@ def stay_well_or_not() -> None:
 
 
 def test_children_that_start_no_more_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    pool = DecodePool(workers=1, memory_mib=256, prepare=stay_well_or_not)
+    pool = ChildPool(workers=1, memory_mib=256, prepare=stay_well_or_not)
     try:
         monkeypatch.setenv("CHILDREN_CANT_START", "1")
         with pytest.raises(PoolError):
@@ -110,7 +110,7 @@ def test_children_that_start_no_more_end_the_run(monkeypatch: pytest.MonkeyPatch
 
 def test_children_that_are_starting_do_not_die_of_ctrl_c() -> None:
     # A terminal sends SIGINT to every process of a run; here a child sends it to itself, as soon as it is there.
-    pool = DecodePool(workers=1, memory_mib=256, prepare=interrupt)
+    pool = ChildPool(workers=1, memory_mib=256, prepare=interrupt)
     try:
         assert list(pool.map([(0, Task(square, 3, 60, 60))])) == [(0, 9)]
     finally:
@@ -127,7 +127,7 @@ def hard_limit(_: object) -> int:
 
 def test_limits_from_outside_stay() -> None:
     # As of a batch system's `ulimit -t`, which only root may raise again.
-    pool = DecodePool(workers=1, memory_mib=256, prepare=prepare)
+    pool = ChildPool(workers=1, memory_mib=256, prepare=prepare)
     try:
         tasks = [(0, Task(lower_hard_limits, 900, 60, 60)), (1, Task(hard_limit, 0, 3600, 60))]
         assert list(pool.map(tasks)) == [(0, None), (1, 900)]
@@ -135,12 +135,12 @@ def test_limits_from_outside_stay() -> None:
         pool.close()
 
 
-def test_tasks_of_none_pass_in_their_place(pool: DecodePool) -> None:
+def test_tasks_of_none_pass_in_their_place(pool: ChildPool) -> None:
     tasks = [(n, Task(square, n, 60, 60) if n % 3 else None) for n in range(30)]
     assert list(pool.map(tasks)) == [(n, n * n if n % 3 else None) for n in range(30)]
 
 
-def test_stopping_leaves_the_rest_unattempted(pool: DecodePool) -> None:
+def test_stopping_leaves_the_rest_unattempted(pool: ChildPool) -> None:
     results = []
     try:
         for key, result in pool.map((n, Task(sleep, 0.2, 60, 60)) for n in range(50)):
@@ -159,10 +159,10 @@ def test_children_die_with_a_killed_parent(tmp_path: Path) -> None:
     script.write_text(
         textwrap.dedent(
             """
-            from beam_pipeline.pool import DecodePool, Task
+            from beam_pipeline.pool import ChildPool, Task
             from tests.beam_pipeline.test_pool import prepare, spin
             if __name__ == "__main__":
-                pool = DecodePool(workers=2, memory_mib=256, prepare=prepare)
+                pool = ChildPool(workers=2, memory_mib=256, prepare=prepare)
                 print([w.pid for w in __import__("multiprocessing").active_children()], flush=True)
                 list(pool.map([(n, Task(spin, 0, 60, 60)) for n in range(2)]))
             """
