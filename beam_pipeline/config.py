@@ -16,6 +16,7 @@ import yaml
 from annotated_types import Interval, MinLen
 from pydantic import TypeAdapter, ValidationError
 
+from beam_pipeline.downloads import is_url
 from beam_pipeline.media.settings import Audio, Encode, Flow, MediaSettings
 from beam_pipeline.shipped import shipped
 from beam_pipeline.sources.settings import Source
@@ -106,6 +107,18 @@ def load_config(path: str | Path | None, settings: typing.Sequence[str] = (), da
     return config
 
 
+def chosen_splits(config: Config, names: typing.Sequence[str]) -> list[str]:
+    """Returns the splits that are asked for, all of them where no name is given.
+
+    Raises:
+      ConfigError: the configuration has no such split.
+    """
+    for name in names:
+        if contract.canonical_split(name) not in config.splits:
+            raise ConfigError(f"--split {name}: the configuration has {', '.join(config.splits)}")
+    return list(dict.fromkeys(map(contract.canonical_split, names))) or list(config.splits)
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
     """Reads a configuration; outside a checkout `configs/k400.yaml` and `k400.yaml` are those that come with us."""
     file: Traversable = path
@@ -151,15 +164,12 @@ def _prepare(values: dict[str, Any]) -> None:
             encode["fps"] = Fraction(str(encode["fps"]))
     splits = values.get("splits")
     if isinstance(splits, dict):
-        values["splits"] = {_one_name(str(name), splits): split for name, split in splits.items()}
+        values["splits"] = {_one_name(str(name), splits, "splits"): split for name, split in splits.items()}
         for split in values["splits"].values():
-            if isinstance(split, dict) and isinstance(split.get("annotations"), str):
-                split["annotations"] = [split["annotations"]]
-            if isinstance(split, dict) and isinstance(split.get("annotations"), list):
-                split["annotations"] = [_expand(path) for path in split["annotations"]]
-    source = values.get("source")
-    if isinstance(source, dict):
-        source["store"] = _expand(source.get("store"))
+            if isinstance(split, dict) and "annotations" in split:
+                split["annotations"] = _expand_all(split["annotations"])
+    if isinstance(values.get("source"), dict):
+        _prepare_source(values["source"])
     for key in ("data_dir", "labels", "classes"):
         if key in values:
             values[key] = _expand(values[key])
@@ -173,11 +183,37 @@ def _prepare(values: dict[str, Any]) -> None:
         raise ConfigError("version: a number with a point must be a text: put it in quotes, as in version: '1.10'")
 
 
-def _one_name(split: str, splits: dict[str, Any]) -> str:
+def _prepare_source(source: dict[str, Any]) -> None:
+    source["store"] = _expand(source.get("store"))
+    for key in ("archives", "replacements", "youtube"):
+        if source.get(key, ...) is None:
+            del source[key]
+    archives = source.get("archives")
+    if isinstance(archives, dict):
+        names = {_one_name(str(split), archives, "source.archives"): entries for split, entries in archives.items()}
+        source["archives"] = {split: _expand_all(entries) for split, entries in names.items()}
+    if "replacements" in source:
+        source["replacements"] = _expand_all(source["replacements"])
+    youtube = source.get("youtube")
+    if isinstance(youtube, dict):
+        if "cookies_file" in youtube:
+            youtube["cookies_file"] = _expand(youtube["cookies_file"])
+        for key in ("proxies", "player_clients"):
+            if isinstance(youtube.get(key), str):
+                youtube[key] = [youtube[key]]
+
+
+def _one_name(split: str, splits: dict[str, Any], key: str) -> str:
     name = contract.canonical_split(split)
     if name != split and name in splits:
-        raise ConfigError(f"splits.{split} is another name for splits.{name}: keep one of them")
+        raise ConfigError(f"{key}.{split} is another name for {key}.{name}: keep one of them")
     return name
+
+
+def _expand_all(paths: Any) -> Any:
+    if isinstance(paths, str):
+        paths = [paths]
+    return [_expand(path) for path in paths] if isinstance(paths, list) else paths
 
 
 def _expand(path: Any) -> Any:
@@ -202,8 +238,49 @@ def _check(config: Config, source: str) -> None:
         )
     if config.relabel and config.classes is None:
         problems.append("relabel numbers the classes that `classes` keeps: give classes, or leave relabel out")
+    problems += [
+        f"{key} must be a file on this machine or a file system of Beam's: download it first, got {value!r}"
+        for key, value in (("labels", config.labels), ("classes", config.classes))
+        if isinstance(value, str) and is_url(value)
+    ]
+    problems += _source_problems(config)
     if problems:
         raise ConfigError("\n".join(f"{source}: {problem}" for problem in problems))
+
+
+def _source_problems(config: Config) -> list[str]:
+    """What of `source` contradicts itself or the rest."""
+    source, splits = config.source, config.splits
+    trimmed = str(source.trimmed).lower()
+    problems = [
+        f"source.archives.{split}: splits has no {split}, it has {', '.join(splits)}"
+        for split in source.archives
+        if split not in splits
+    ]
+    if is_url(source.store):
+        problems.append(f"source.store must be a folder or a URL of Beam's such as gs://…, got {source.store!r}")
+    if source.kind == "archive":
+        problems += [
+            f"source.archives.{split} must name the archives of splits.{split} or a .txt list of them, got none"
+            for split in splits
+            if not source.archives.get(split)
+        ]
+        if source.trimmed is False:
+            problems.append(
+                f"source.kind archive: archives hold clips, so source.trimmed must be true or whole, got {trimmed}"
+            )
+    if source.kind == "youtube" and source.trimmed is not True:
+        problems.append(
+            f"source.kind youtube: what is fetched is just the clip, so source.trimmed must be true, got {trimmed}"
+        )
+    url = source.youtube.url
+    rest = url.replace("{id}", "", 1)
+    if not is_url(url) or rest == url or "{" in rest or "}" in rest:
+        problems.append(
+            "source.youtube.url must be an http or https URL that has {id} in it once, and no other braces, "
+            f"got {url!r}"
+        )
+    return problems
 
 
 def _is_plain(name: str) -> bool:
@@ -224,6 +301,8 @@ def _explain(error: Any) -> str:
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(names)}"
         return f"{key} is no key of the configuration; {hint}"
     got = error["input"]
+    if location[-1] == "[key]":
+        return f"{'.'.join(keys[:-1])} must have texts for keys, got {got!r}: put it in quotes"
     return f"{key} must be {allowed}, got {float(got) if isinstance(got, Fraction) else got!r}"
 
 
@@ -236,13 +315,23 @@ def _expected(location: typing.Sequence[str]) -> tuple[Any, str]:
     owner: Any = None
     current: Any = Config
     for part in location:
-        kind = next((t for t in (current, *typing.get_args(current)) if dataclasses.is_dataclass(t)), current)
+        kind = next(
+            (t for t in (current, *typing.get_args(current)) if isinstance(t, type) and dataclasses.is_dataclass(t)),
+            current,
+        )
         if dataclasses.is_dataclass(kind):
             owner = kind
             current = typing.get_type_hints(kind, include_extras=True).get(part, current)
         elif typing.get_origin(kind) is dict:
             current = typing.get_args(kind)[1]
+        elif typing.get_origin(items := _bare(kind)) is tuple and part.isdecimal():
+            current = typing.get_args(items)[0]
     return owner, _describe(current)
+
+
+def _bare(annotation: Any) -> Any:
+    """Returns a type without its constraints."""
+    return typing.get_args(annotation)[0] if typing.get_origin(annotation) is Annotated else annotation
 
 
 def _describe(annotation: Any) -> str:
@@ -250,6 +339,8 @@ def _describe(annotation: Any) -> str:
         inner, *constraints = typing.get_args(annotation)
         text = _describe(inner)
         for constraint in constraints:
+            if isinstance(constraint, MinLen) and text == "a list":
+                text = "a list that is not empty"
             if isinstance(constraint, Interval):
                 text = f"{text} {_describe_interval(constraint)}"
         return text
@@ -260,7 +351,9 @@ def _describe(annotation: Any) -> str:
     if typing.get_origin(annotation) is tuple:
         return "a list"
     if typing.get_origin(annotation) is dict:
-        return "a mapping of split names to {annotations, shards}"
+        values = typing.get_args(annotation)[1]
+        of = {Split: " of split names to {annotations, shards}", Any: " of names to values"}
+        return f"a mapping{of.get(values, ' of split names to lists')}"
     if arguments := typing.get_args(annotation):
         return " or ".join(_describe(a) for a in arguments)
     names = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", type(None): "null"}

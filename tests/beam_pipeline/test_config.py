@@ -81,6 +81,109 @@ def test_names_that_become_paths_and_values_that_contradict(setting: str, messag
     assert message in "\n".join(errors(setting))
 
 
+def test_of_a_source_every_wrong_key_is_named() -> None:
+    found = errors(
+        "source.kind=tube",
+        "source.archives.train=[3]",
+        "source.replacements=7",
+        "source.requests_per_minute=0",
+        "source.tries=0",
+        "source.min_free_gib=-1",
+        "source.youtube.proxy=http://a",
+        "source.youtube.sleep_s=-1",
+        "source.youtube.rate_kib_s=fast",
+        "source.youtube.options={1: a}",
+    )
+    assert found == [
+        "--set: source.kind must be local or youtube or archive, got 'tube'",
+        "--set: source.archives.train.0 must be a text, got 3",
+        "--set: source.replacements must be a list, got 7",
+        "--set: source.requests_per_minute must be a number above 0 to 6000, got 0",
+        "--set: source.tries must be a whole number from 1 to 100, got 0",
+        "--set: source.min_free_gib must be a number from 0, got -1",
+        "--set: source.youtube.sleep_s must be a number from 0 to 3600, got -1",
+        "--set: source.youtube.rate_kib_s must be a number above 0 or null, got 'fast'",
+        "--set: source.youtube.options must have texts for keys, got 1: put it in quotes",
+        "--set: source.youtube.proxy is no key of the configuration; did you mean proxies?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["source.archives.val=a"], "--set: source.archives.val: splits has no val, it has train"),
+        (
+            ["source.kind=archive"],
+            "--set: source.archives.train must name the archives of splits.train or a .txt list of them, got none",
+        ),
+        (
+            ["source.kind=archive", "source.archives.train=[]"],
+            "--set: source.archives.train must name the archives of splits.train or a .txt list of them, got none",
+        ),
+        (
+            ["source.kind=archive", "source.archives.train=a", "source.trimmed=false"],
+            "--set: source.kind archive: archives hold clips, so source.trimmed must be true or whole, got false",
+        ),
+        (
+            ["source.kind=youtube", "source.trimmed=false"],
+            "--set: source.kind youtube: what is fetched is just the clip, so source.trimmed must be true, got false",
+        ),
+        (
+            ["source.kind=youtube", "source.trimmed=whole"],
+            "--set: source.kind youtube: what is fetched is just the clip, so source.trimmed must be true, got whole",
+        ),
+        (
+            ["source.store=https://a/clips"],
+            "--set: source.store must be a folder or a URL of Beam's such as gs://…, got 'https://a/clips'",
+        ),
+        (
+            ["labels=https://a/labels.txt"],
+            "--set: labels must be a file on this machine or a file system of Beam's: download it first, "
+            "got 'https://a/labels.txt'",
+        ),
+        (
+            ["classes=http://a/classes.txt"],
+            "--set: classes must be a file on this machine or a file system of Beam's: download it first, "
+            "got 'http://a/classes.txt'",
+        ),
+    ],
+)
+def test_a_source_that_contradicts_itself_or_the_rest(settings: list[str], message: str) -> None:
+    assert errors(*settings) == [message]
+
+
+@pytest.mark.parametrize(
+    "url", ["https://a/watch", "https://a/{id}/{id}", "https://a/{id}/{0}", "https://a/{id}}", "file:///{id}", "{id}"]
+)
+def test_a_template_of_urls_is_one(url: str) -> None:
+    assert errors(f"source.youtube.url='{url}'") == [
+        f"--set: source.youtube.url must be an http or https URL that has {{id}} in it once, and no other braces, "
+        f"got {url!r}"
+    ]
+
+
+def test_a_source_s_spellings_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    settings = [
+        "splits.validate.annotations=https://a/val.csv",
+        "source.archives={train: ~/t.tar, validation: [a.tgz, ~/b.txt]}",
+        "source.replacements=~/corrected.tgz",
+        "source.youtube={cookies_file: ~/cookies.txt, proxies: 'http://p', player_clients: tv}",
+    ]
+    config = load_config(None, [*LEAST, *settings])
+    source = config.source
+    assert config.splits["val"].annotations == ("https://a/val.csv",)
+    assert source.archives == {"train": ("/home/me/t.tar",), "val": ("a.tgz", "/home/me/b.txt")}
+    assert source.replacements == ("/home/me/corrected.tgz",)
+    assert source.youtube.cookies_file == "/home/me/cookies.txt"
+    assert (source.youtube.proxies, source.youtube.player_clients) == (("http://p",), ("tv",))
+
+
+def test_what_is_null_in_a_source_is_left_out() -> None:
+    settings = ["source.archives=null", "source.replacements=null", "source.youtube=null"]
+    assert load_config(None, [*LEAST, *settings]) == load_config(None, LEAST)
+
+
 @pytest.mark.parametrize("setting", ["no equals sign", "=1", "a..b=1", "name.deeper=1", "encode.fps=[1"])
 def test_a_setting_that_is_none_is_named(setting: str) -> None:
     assert setting in errors(setting)[0]
@@ -88,6 +191,7 @@ def test_a_setting_that_is_none_is_named(setting: str) -> None:
 
 def test_two_names_of_one_split_are_an_error() -> None:
     assert "another name for splits.val" in errors("splits.val.annotations=a", "splits.validate.annotations=b")[0]
+    assert "another name for source.archives.val" in errors("source.archives={val: a, validate: b}")[0]
 
 
 @pytest.mark.parametrize("content", ["- a list", "{unclosed", "\x00"])
@@ -102,3 +206,15 @@ def test_shipped_configurations_are_right(path: Path) -> None:
     config = load_config(path)
     assert config.name == path.stem
     assert config.splits.keys() <= {"train", "val", "test"}
+
+
+@pytest.mark.parametrize("name", ["k400", "k600", "k700_2020"])
+def test_shipped_configurations_need_nothing_else_to_fetch(name: str) -> None:
+    for kind in ("archive", "youtube"):
+        config = load_config(ROOT / f"configs/{name}.yaml", [f"source.kind={kind}"])
+        assert config.source.archives.keys() == config.splits.keys()
+        for split, lists in config.source.archives.items():
+            folder = name.removeprefix("k")
+            assert lists == (f"https://s3.amazonaws.com/kinetics/{folder}/{split}/{name}_{split}_path.txt",)
+            for path in config.splits[split].annotations:
+                assert path.startswith(f"https://s3.amazonaws.com/kinetics/{folder}/annotations/{split}.")
