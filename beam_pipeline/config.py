@@ -280,6 +280,13 @@ def _source_problems(config: Config) -> list[str]:
             "source.youtube.url must be an http or https URL that has {id} in it once, and no other braces, "
             f"got {url!r}"
         )
+    elif source.kind == "youtube":
+        from beam_pipeline.sources.youtube import check_options  # with libraries that nothing else here needs
+
+        try:
+            check_options(source.youtube)
+        except ValueError as error:
+            problems.append(f"source.youtube: {error}")
     return problems
 
 

@@ -162,6 +162,19 @@ def test_a_template_of_urls_is_one(url: str) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("source.youtube.options.exec=rm", "source.youtube: options.exec is not one of those that are taken"),
+        ("source.youtube.format='best['", "source.youtube: yt-dlp does not take format 'best['"),
+        ("source.youtube.cookies_file=/gone.txt", "source.youtube: cookies_file /gone.txt can't be read"),
+    ],
+)
+def test_what_yt_dlp_would_not_take_is_an_error_where_it_would_be_asked(setting: str, message: str) -> None:
+    assert message in errors("source.kind=youtube", setting)[0]
+    load_config(None, [*LEAST, setting])
+
+
 def test_a_source_s_spellings_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/me")
     settings = [
