@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
@@ -41,8 +42,9 @@ class ArchiveRecord:
       reason: a class of `clips.REASONS`, where it failed.
       detail: a line for people.
       stored: the size in bytes of each stored clip, by file name.
-      passed_over: by why: `not_wanted` (a clip in no annotation, listed by its file's name), `empty`, `duplicate` (the
-        first of a clip is taken), `too_large`, `link`, `device`, `sparse`, `other`, `not_a_clip`.
+      passed_over: by why: `not_wanted` (a clip in no annotation), `made` (its record is there, its file is gone),
+        `empty`, `duplicate` (the first of a clip is taken), `too_large`, `link`, `device`, `sparse`, `other`,
+        `not_a_clip`.
       started_at: UTC, ISO 8601; so is `ended_at`, empty while it is read.
     """
 
@@ -71,10 +73,18 @@ class ArchiveRecord:
         if len(passed.names) < _MAX_NAMES:
             passed.names.append(ascii(name[-200:])[1:-1])
 
-    def lacks(self, wanted: Container[str]) -> bool:
-        """Whether the archive has a clip that is wanted now and was not when it was read."""
-        not_wanted = self.passed_over.get("not_wanted", PassedOver())
-        return any(name.rpartition(".")[0] in wanted for name in not_wanted.names)
+    def may_bring(self, wanted: Container[str], made: Container[str], present: Container[str]) -> bool:
+        """Whether the archive has a clip that is wanted, of which no record is made and which is not in the store.
+
+        Args:
+          wanted: clip ids.
+          made: clip ids.
+          present: names of files in the archive's folder of the store.
+        """
+        passed_over = [self.passed_over.get(why, PassedOver()).names for why in ("not_wanted", "made")]
+        missing = (name for name in self.stored if name not in present)
+        clip_ids = (name.rpartition(".")[0] for name in (*itertools.chain(*passed_over), *missing))
+        return any(clip_id in wanted and clip_id not in made for clip_id in clip_ids)
 
 
 def record_key(url: str) -> str:

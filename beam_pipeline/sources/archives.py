@@ -6,7 +6,7 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -65,6 +65,7 @@ def fetch_archive(
     archive: Archive,
     store: str,
     wanted: Container[str],
+    made: Container[str] = frozenset(),
     min_free_gib: float = 0.0,
     retry_permanent: bool = False,
     stopping: threading.Event = pool.stopping,
@@ -74,13 +75,14 @@ def fetch_archive(
 
     Clips are members named `{clip id}.{extension of a video}`, in whatever folder; the first of a clip is taken. What
     became of every member is in the archive's record (`read_archive_records`). An archive that was read to its end is
-    not asked for again, unless a clip in it is wanted that was not wanted then; nor is one read again that is corrupt
-    and still the same file, unless `retry_permanent`.
+    not asked for again, unless a clip in it is wanted that was not wanted then, or that is neither made nor in the
+    store any more; nor is one read again that is corrupt and still the same file, unless `retry_permanent`.
 
     Args:
       archive: what to read.
       store: the store's folder or URL.
       wanted: the ids of all clips that are asked for.
+      made: the ids of clips of which there are records: those whose files are gone stay so, but for corrected copies.
       min_free_gib: GiB that must stay free on the store's disk.
       retry_permanent: read again what was found corrupt.
       stopping: ends it early once it is set, with the failure `not_attempted`.
@@ -96,21 +98,23 @@ def fetch_archive(
     before = read_record(store, archive.url)
     if before and before.folder != archive.folder:
         before = None
-    known = before and not before.lacks(wanted)
-    if before and known and before.state == "complete":
-        yield from _still_there(before.stored, store, archive.folder)
+    present = sizes_in(store, archive.folder)
+    nothing_new = before and not before.may_bring(wanted, made, present)
+    if before and nothing_new and before.state == "complete":
+        yield from _still_there(before.stored, present, archive.folder)
         return
     for _ in range(_READINGS):
         record = ArchiveRecord(archive.url, archive.folder, started_at=utc_now())
         try:
             check_free(store, min_free_gib)
             with open_stream(archive.url, stopping, patience) as stream:
-                if before and known and not retry_permanent and _is_given_up(before, stream):
-                    yield from _still_there(before.stored, store, archive.folder)
+                if before and nothing_new and not retry_permanent and _is_given_up(before, stream):
+                    yield from _still_there(before.stored, present, archive.folder)
                     yield ArchiveFailure(before.reason, before.detail)
                     return
                 with folder_writer(store, archive.folder) as writer:
-                    yield from _Reading(record, stream, store, wanted, min_free_gib, writer).clips()
+                    keep_away: Container[str] = frozenset() if archive.is_replacement else made
+                    yield from _Reading(record, stream, store, wanted, keep_away, min_free_gib, writer).clips()
                     writer.sync()
             record.state = "complete"
             break
@@ -127,7 +131,7 @@ def fetch_archive(
             record.detail = f"{shown}: {record.detail}"
         if before:  # what an earlier reading came further to
             earlier = {name: size for name, size in before.stored.items() if name not in record.stored}
-            yield from _still_there(earlier, store, archive.folder)
+            yield from _still_there(earlier, present, archive.folder)
             record.stored |= earlier
     write_record(store, record)
     if record.state == "failed":
@@ -143,6 +147,7 @@ class _Reading:
         stream: Stream,
         store: str,
         wanted: Container[str],
+        made: Container[str],
         min_free_gib: float,
         writer: FolderWriter,
     ):
@@ -150,6 +155,7 @@ class _Reading:
         self._stream = stream
         self._store = store
         self._wanted = wanted
+        self._made = made
         self._min_free_gib = min_free_gib
         self._writer = writer
         self._present = sizes_in(store, record.folder)
@@ -182,7 +188,7 @@ class _Reading:
             self._record.pass_over("not_a_clip" if member.kind == "file" else member.kind, member.name)
             return
         clip_id = match["clip_id"]
-        if why := self._why_not(clip_id, member.size):
+        if why := self._why_not(name, clip_id, member.size):
             self._record.pass_over(why, name)
             return
         if self._present.get(name) == member.size:
@@ -196,14 +202,16 @@ class _Reading:
             self._unpublished.append(self._writer.write(name, member.pieces))
         self._seen.add(clip_id)
 
-    def _why_not(self, clip_id: str, size: int) -> str:
+    def _why_not(self, name: str, clip_id: str, size: int) -> str:
         if not size:
             return "empty"
         if clip_id not in self._wanted:
             return "not_wanted"
-        if size > _MAX_MEMBER:
-            return "too_large"
-        return "duplicate" if clip_id in self._seen else ""
+        if clip_id in self._seen:
+            return "duplicate"
+        if clip_id in self._made and name not in self._present:
+            return "made"
+        return "too_large" if size > _MAX_MEMBER else ""
 
     def _published(self, at_most: int) -> Iterator[StoredFile]:
         """Yields what has reached the store, and waits until at most so many clips have not."""
@@ -225,12 +233,11 @@ def _is_given_up(before: ArchiveRecord, stream: Stream) -> bool:
     return failed_for_good and bool(stream.etag) and (stream.etag, stream.size) == (before.etag, before.size)
 
 
-def _still_there(stored: dict[str, int], store: str, folder: str) -> Iterator[StoredFile]:
+def _still_there(stored: Iterable[str], present: dict[str, int], folder: str) -> Iterator[StoredFile]:
     """Yields those clips of an earlier reading that nobody has removed from the store since."""
-    present = sizes_in(store, folder) if stored else {}
-    for name, size in stored.items():
-        if present.get(name) == size:
-            yield StoredFile(f"{folder}/{name}", size)
+    for name in stored:
+        if name in present:
+            yield StoredFile(f"{folder}/{name}", present[name])
 
 
 def _safe(name: str) -> str:
