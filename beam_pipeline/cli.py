@@ -17,10 +17,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status: 0 done, 1 failed, 2 a bad request, 3 stopped early on purpose."""
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
-    if rest and arguments.command is not _run:
+    if rest and arguments.command not in (_run, _fetch):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     # Beam warns of parts that are not installed and logs what it raises anyway; importing it may configure the root.
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s: %(message)s", force=True)
+    logging.getLogger("beam_pipeline").setLevel(logging.WARNING)
     logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, for as long as nothing has started
     try:
@@ -42,20 +43,20 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     run = add("run", _run, "make a data set, or go on with it", _RUN)
-    run.add_argument("--config", metavar="FILE", help="YAML; configs/ has one for each Kinetics")
-    run.add_argument("--split", action="append", default=[], metavar="NAME", help="only this one; repeatable")
-    run.add_argument("--data_dir", metavar="DIR", help="where data sets go; wins over the configuration")
-    run.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="settings",
-        help="set a dotted key of the configuration, as in encode.fps=12.5; repeatable, wins over the file",
-    )
-    run.add_argument("--limit", type=_positive, metavar="N", help="only N clips of each split: the way to try")
     run.add_argument("--overwrite", action="store_true", help="discard what is there of these splits and make it anew")
-    run.add_argument("--json", action="store_true", help="print the summary as one JSON object")
+    fetch = add("fetch", _fetch, "fill the clip store and check what is in it, without making records", _FETCH)
+    for command in (run, fetch):
+        _add_data_set(command)
+        command.add_argument("--limit", type=_positive, metavar="N", help="only N clips of each split: the way to try")
+        command.add_argument(
+            "--retry", choices=["transient", "permanent"], default="transient", help="what of earlier failures to try"
+        )
+        command.add_argument("--json", action="store_true", help="print the summary as one JSON object")
+
+    status = add("status", _status, "how far a data set and its store are, at any time and from any machine", _STATUS)
+    _add_data_set(status)
+    status.add_argument("--classes", action="store_true", help="all classes with failed clips, not the worst ten")
+    status.add_argument("--csv", action="store_true", help="a row for every clip that anything is known of, instead")
 
     filter_ = add("filter", _filter, "keep the rows of some classes of an annotation file", _FILTER)
     filter_.add_argument("class_list", metavar="CLASS_LIST", help="one class name a line")
@@ -67,11 +68,30 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_data_set(command: argparse.ArgumentParser) -> None:
+    """Adds the options that say which data set is meant."""
+    command.add_argument("--config", metavar="FILE", help="YAML; configs/ has one for each Kinetics")
+    command.add_argument("--split", action="append", default=[], metavar="NAME", help="only this one; repeatable")
+    command.add_argument("--data_dir", metavar="DIR", help="where data sets go; wins over the configuration")
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="settings",
+        help="set a dotted key of the configuration, as in encode.fps=12.5; repeatable, wins over the file",
+    )
+
+
 _DESCRIPTION = "From an annotation list of clips to sharded TFRecords that tf_data.load reads."
 _RUN = """Makes the data set that a configuration describes. What is done already is kept: stop it at any time and run
 it again. Options that are not listed here are Beam's (--runner=DataflowRunner ...); without --runner the job runs on
 this machine. Exit status: 0 done (failed clips are in the ledger), 1 failed or nothing written, 2 a bad request,
 3 stopped early on purpose."""
+_FETCH = """Fetches what the store lacks, from where source.kind says (youtube, archive), and checks each clip once: it
+opens, has video, and the right length. Stop it at any time and run it again. Options and exit status are run's."""
+_STATUS = """Tells from the files that runs leave beside their output and in the store: clips done and failed by reason
+and by class, the rate of the last hour, when it will end, and how far each archive is read."""
 _FILTER = """Keeps the rows whose label is in a list, and writes them in the format they were read in."""
 _DEMO = """Makes short clips of moving shapes with sound, runs the real job on them with RGB, optical flow and audio,
 reads a batch back and draws a contact sheet. Needs no network."""
@@ -84,6 +104,14 @@ def _positive(text: str) -> int:
 
 
 def _run(arguments: argparse.Namespace, beam_args: list[str]) -> int:
+    return _run_job(arguments, beam_args, overwrite=arguments.overwrite)
+
+
+def _fetch(arguments: argparse.Namespace, beam_args: list[str]) -> int:
+    return _run_job(arguments, beam_args, fetch_only=True)
+
+
+def _run_job(arguments: argparse.Namespace, beam_args: list[str], **how: bool) -> int:
     from beam_pipeline.annotations import AnnotationError
     from beam_pipeline.config import ConfigError, load_config
     from beam_pipeline.job import RunError
@@ -99,8 +127,9 @@ def _run(arguments: argparse.Namespace, beam_args: list[str]) -> int:
             load_config(arguments.config, arguments.settings, arguments.data_dir),
             splits=arguments.split,
             limit=arguments.limit,
-            overwrite=arguments.overwrite,
+            retry_permanent=arguments.retry == "permanent",
             beam_args=beam_args,
+            **how,
         )
     except (ConfigError, AnnotationError, StoreError) as error:
         return _fail(str(error), EXIT_USAGE)
@@ -108,6 +137,27 @@ def _run(arguments: argparse.Namespace, beam_args: list[str]) -> int:
         return _fail(str(error), EXIT_FAILED)
     print(summary.as_json() if arguments.json else summary.as_text())
     return summary.exit_status
+
+
+def _status(arguments: argparse.Namespace, _: list[str]) -> int:
+    from beam_pipeline.config import ConfigError, chosen_splits, load_config
+    from beam_pipeline.job import fetch_directory
+    from beam_pipeline.status import archives_of, as_text, read_status, write_csv
+
+    try:
+        config = load_config(arguments.config, arguments.settings, arguments.data_dir)
+        splits = tuple(chosen_splits(config, arguments.split))
+    except ConfigError as error:
+        return _fail(str(error), EXIT_USAGE)
+    in_store = fetch_directory(config.source.store, config.name)
+    if arguments.csv:
+        write_csv((config.version_dir, in_store), splits, sys.stdout)
+        return EXIT_OK
+    made, fetched = (read_status(directory, splits) for directory in (config.version_dir, in_store))
+    if not made and not fetched:
+        return _fail(f"no run has begun: nothing in {config.version_dir} and {in_store}", EXIT_USAGE)
+    print(as_text(made, fetched, archives_of(config.source.store), arguments.classes))
+    return EXIT_OK
 
 
 def _unknown_options(arguments: Sequence[str]) -> str | None:
@@ -124,7 +174,7 @@ def _unknown_options(arguments: Sequence[str]) -> str | None:
     unknown = [word for word in parser.parse_known_args(list(arguments))[1] if word]
     if not unknown:
         return None
-    ours = ["--config", "--split", "--data_dir", "--set", "--limit", "--overwrite", "--json"]
+    ours = ["--config", "--split", "--data_dir", "--set", "--limit", "--overwrite", "--retry", "--json"]
     near = difflib.get_close_matches(unknown[0].partition("=")[0], ours, n=1)
     hint = f"; did you mean {near[0]}?" if near else "; run --help lists ours, all others are Beam's"
     return f"unknown option {unknown[0]}{hint}"

@@ -7,7 +7,7 @@ import importlib.metadata
 import io
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,8 @@ _TOOLS = ("apache-beam", "av", "opencv-contrib-python-headless", "simplejpeg", "
 def finalize(job: Job, split: str, states: Iterable[str]) -> str:
     """Merges the states of all shards of a split into its ledger, its index and its metadata.
 
+    Of a run that fills the store alone there is a ledger and a count of what is there, in the store.
+
     Args:
       job: the run.
       split: the split's name.
@@ -37,57 +39,80 @@ def finalize(job: Job, split: str, states: Iterable[str]) -> str:
     Raises:
       RunError: a shard is missing, or the output can't be written.
     """
-    with writing_to(job.directory):
-        return _finalize(job, split, states)
+    directory = job.progress_directory
+    with writing_to(directory):
+        num_shards = job.num_shards[split]
+        paths = [state_path(directory, split, shard, num_shards) for shard in range(num_shards)]
+        if missing := set(paths) - set(states):
+            raise RunError(f"{directory}: {len(missing)} shards of {split} were not made, such as {min(missing)}")
+        info = _finalize_fetch(job, split, paths) if job.fetch_only else _finalize(job, split, paths)
+        path = files.join(directory, contract.info_file(split))
+        files.write_whole(path, (json.dumps(info, indent=1, ensure_ascii=False) + "\n").encode())
+        return path
 
 
-def _finalize(job: Job, split: str, states: Iterable[str]) -> str:
-    num_shards = job.num_shards[split]
-    paths = [state_path(job.directory, split, shard, num_shards) for shard in range(num_shards)]
-    if missing := set(paths) - set(states):
-        raise RunError(f"{job.directory}: {len(missing)} shards of {split} were not made, such as {min(missing)}")
-
-    counts: Counter[str] = Counter()
+def _finalize(job: Job, split: str, paths: list[str]) -> dict[str, Any]:
     sizes: Counter[str] = Counter()
     shard_lengths, shard_bytes = [], []
     index: dict[str, list] = {name: [] for name in contract.INDEX_COLUMNS}
-    ledger = files.join(job.directory, contract.STATE_DIR, f"{split}.{job.run_id}.ledger.partial")
+
+    def see(state: ShardState) -> None:
+        records = [row for row in state.rows if row.row.status == "ok"]
+        shard_lengths.append(len(records))
+        shard_bytes.append(state.bytes)
+        sizes.update(f"{row.row.width}x{row.row.height}" for row in records)
+        _add_to_index(index, records)
+
+    counts = _write_ledger(job, split, paths, see)
+    _write_index(files.join(job.directory, contract.index_file(split)), index)
+    before = json.loads(files.read_whole(files.join(job.directory, contract.info_file(split))) or b"{}")
+    unfinished = bool(counts["num_failed"].get("not_attempted"))
+    return {
+        **_description(job, split),
+        "complete": not unfinished and (not job.is_limited(split) or _was_complete(before, counts["num_asked"])),
+        **counts,
+        "num_shards": len(paths),
+        "shard_lengths": shard_lengths,
+        "bytes": sum(shard_bytes),
+        "frame_sizes": dict(sorted(sizes.items())),
+    }
+
+
+def _finalize_fetch(job: Job, split: str, paths: list[str]) -> dict[str, Any]:
+    shard_bytes: list[int] = []
+    counts = _write_ledger(job, split, paths, lambda state: shard_bytes.append(state.bytes))
+    return {**counts, "num_shards": len(paths), "bytes": sum(shard_bytes)}
+
+
+def _write_ledger(job: Job, split: str, paths: list[str], see: Callable[[ShardState], None]) -> dict[str, Any]:
+    """Writes the ledger from the states, each of which `see` is shown; returns how many rows there are of what."""
+    directory = job.progress_directory
+    counts: Counter[str] = Counter()
+    waiting_because: Counter[str] = Counter()
+    ledger = files.join(directory, contract.STATE_DIR, f"{split}.{job.run_id}.ledger.partial")
     with files.create(ledger) as file, pq.ParquetWriter(file, SCHEMA) as writer:
         rows: list[LedgerRow] = []
         for path in paths:
             state = _sealed(path)
-            records = [row for row in state.rows if row.row.status == "ok"]
-            shard_lengths.append(len(records))
-            shard_bytes.append(state.bytes)
+            see(state)
             counts.update(state.reasons)
-            sizes.update(f"{row.row.width}x{row.row.height}" for row in records)
-            _add_to_index(index, records)
+            waiting_because.update(row.row.detail for row in state.rows if row.row.reason == "not_attempted")
             rows += [row.row for row in state.rows]
             if len(rows) >= _ROWS_PER_GROUP:
                 writer.write_table(table(rows))
                 rows = []
         writer.write_table(table(rows))
-    files.publish(ledger, files.join(job.directory, contract.ledger_file(split)))
-    _write_index(files.join(job.directory, contract.index_file(split)), index)
-    path = files.join(job.directory, contract.info_file(split))
-    info = {
-        **_description(job, split),
-        "complete": not counts["not_attempted"] and (not job.is_limited(split) or _was_complete(path, counts.total())),
+    files.publish(ledger, files.join(directory, contract.ledger_file(split)))
+    return {
         "num_asked": counts.total(),
         "num_clips": counts.pop("", 0),
         "num_failed": dict(sorted(counts.items())),
-        "num_shards": num_shards,
-        "shard_lengths": shard_lengths,
-        "bytes": sum(shard_bytes),
-        "frame_sizes": dict(sorted(sizes.items())),
+        "not_attempted_because": next((detail for detail, _ in waiting_because.most_common(1)), ""),
     }
-    files.write_whole(path, (json.dumps(info, indent=1, ensure_ascii=False) + "\n").encode())
-    return path
 
 
-def _was_complete(path: str, asked: int) -> bool:
+def _was_complete(before: dict[str, Any], asked: int) -> bool:
     """Whether an earlier run had made all that is here, to which a limited one then has nothing to add."""
-    before = json.loads(files.read_whole(path) or b"{}")
     return bool(before.get("complete")) and before["num_asked"] == asked
 
 

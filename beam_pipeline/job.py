@@ -5,11 +5,17 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from beam_pipeline import files
 from beam_pipeline.annotations import Selection
 from beam_pipeline.config import Limits
 from beam_pipeline.media.settings import MediaSettings
+from beam_pipeline.sources.settings import Source
+from beam_pipeline.store import FETCH_DIR, StoredFile
+
+if TYPE_CHECKING:
+    from beam_pipeline.sources.archives import Archive
 
 
 class RunError(Exception):
@@ -33,6 +39,11 @@ def writing_to(directory: str) -> Iterator[None]:
         ) from error
 
 
+def fetch_directory(store: str, name: str) -> str:
+    """Returns where a store keeps what became of a data set's clips, of whatever version; laid out as an output."""
+    return files.join(store, FETCH_DIR, "clips", name)
+
+
 @dataclass(frozen=True)
 class Job:
     """A run of the job. Small, and sent to every worker."""
@@ -40,7 +51,7 @@ class Job:
     run_id: str
     name: str
     directory: str  # of this version of the data set
-    store: str
+    source: Source
     media: MediaSettings
     limits: Limits
     workers: int  # decoding processes a worker machine
@@ -48,6 +59,36 @@ class Job:
     num_shards: dict[str, int]  # a split
     selections: dict[str, Selection]  # a split
     configuration: dict[str, Any]  # all of it, as it stands in `info-<split>.json`
+    archives: tuple[Archive, ...] = ()  # to be read into the store before shards are made
+    fetch_only: bool = False  # fill the store and check what is in it; make no records
+    retry_permanent: bool = False  # try again what failed for good, too
+
+    @property
+    def store(self) -> str:
+        """The folder of the clips' files."""
+        return self.source.store
+
+    @property
+    def fetch_directory(self) -> str:
+        """Where the store keeps what became of this data set's clips when they were fetched."""
+        return fetch_directory(self.store, self.name)
+
+    @property
+    def progress_directory(self) -> str:
+        """Where this run keeps how far it is, and leaves its ledger."""
+        return self.fetch_directory if self.fetch_only else self.directory
+
+    def path_of(self, file: StoredFile) -> str:
+        """Returns where a file of the store is."""
+        return files.join(self.store, *file.uri.split("/"))
+
+    def lane_of(self, split: str, shard: int) -> tuple[str, int]:
+        """Returns the group in which a shard is made, one after another with the others of that group.
+
+        Where videos are visited there are `source.lanes` groups, each with its share of the rate, so that the whole
+        job keeps it however many machines it is spread over; else every shard is a group of its own.
+        """
+        return ("lane", shard % self.source.lanes) if self.source.kind == "youtube" else (split, shard)
 
     @property
     def limited(self) -> bool:

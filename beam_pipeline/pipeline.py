@@ -1,10 +1,13 @@
 """The graph of the job, and nothing else: one line from units to finished splits, the same on every runner.
 
-    units ─▶ Read ─▶ group by shard ─▶ MakeShard ─▶ group by split ─▶ Finalize
-    annotation files    a join:          encode, write    info, index, ledger
-    the store           row + file       one shard
+    units ─▶ Read ─▶ group by shard ─▶ MakeShards ─▶ group by split ─▶ Finalize
+    annotation files    a join:          fetch, encode,  info, index, ledger
+    the store           row + file       write shards
+    archives
 
-What crosses a group is rows and file names, never pixels. One element type, one sink, no side inputs.
+What crosses a group is rows and file names, never pixels. One element type, one sink, no side inputs. Archives are
+read into the store before the join, since any member may belong to any shard; videos are visited behind it, so that the
+first shard is done as soon as its own clips are there. `fetch` is the same graph, whose shards are filled, not written.
 """
 
 from __future__ import annotations
@@ -18,19 +21,22 @@ from apache_beam.utils.shared import Shared
 
 from beam_pipeline import files
 from beam_pipeline.annotations import Row, selected_rows
-from beam_pipeline.clips import shard_of
+from beam_pipeline.clips import REASONS, shard_of
+from beam_pipeline.fetching import fetch_shard, visiting
 from beam_pipeline.finalize import finalize
 from beam_pipeline.job import Job
 from beam_pipeline.media.memory import reuse_freed_memory
 from beam_pipeline.media.process import prepare_decoder
-from beam_pipeline.pool import DecodePool
+from beam_pipeline.pool import ChildPool
 from beam_pipeline.shards import make_shard
-from beam_pipeline.store import StoredFile, list_store, video_ids
+from beam_pipeline.sources.process import prepare_visits
+from beam_pipeline.store import NOT_FOUND, Absence, StoredFile, list_store, video_ids
+from beam_pipeline.unpacking import archive_to_store
 
-Unit = tuple[str, str, str, int]  # what to read (annotations, store, shards), split, path, position or count
-ShardKey = tuple[str, int]  # split, shard
-# A Row, a StoredFile, or nothing as the tuple of its fields: what Beam's own coder packs best.
-Fields = tuple
+Unit = tuple[str, str, str, int]  # what to read (annotations, store, archive, shards), split, path, position or count
+Lane = tuple[str, int]  # shards that are made one after another (`Job.lane_of`)
+# Split and shard, and the fields of a Row, a StoredFile, an Absence or nothing: what Beam's own coder packs best.
+Element = tuple[str, int, tuple]
 
 
 def build(root: beam.Pipeline, job: Job) -> beam.PCollection:
@@ -38,72 +44,112 @@ def build(root: beam.Pipeline, job: Job) -> beam.PCollection:
     return (
         root
         | "Units" >> beam.Create(units(job), reshuffle=True)
-        | "Read" >> beam.FlatMap(read_unit, job).with_output_types(tuple[ShardKey, Fields])
+        | "Read" >> beam.FlatMap(read_unit, job).with_output_types(tuple[Lane, Element])
         | "By shard" >> beam.GroupByKey()
-        | "Make shard" >> beam.ParDo(MakeShard(job, root.options)).with_output_types(tuple[str, str])
+        | "Make shards" >> beam.ParDo(MakeShards(job, root.options)).with_output_types(tuple[str, str])
         | "By split" >> beam.GroupByKey()
-        | "Finalize" >> beam.MapTuple(lambda split, states: finalize(job, split, states))
+        | "Finalize" >> beam.MapTuple(functools.partial(finalize, job))
     )
 
 
 def units(job: Job) -> list[Unit]:
-    """Returns what is to be read: every annotation file, the store, and for each split that all its shards be made."""
-    lists = [
-        ("annotations", split, path, order)
-        for split, paths in job.annotations.items()
-        for order, path in enumerate(paths)
+    """Returns what is to be read: annotation files, archives, the store, and for each split that its shards be made."""
+    return [
+        *(
+            ("annotations", split, path, order)
+            for split, paths in job.annotations.items()
+            for order, path in enumerate(paths)
+        ),
+        *(("archive", archive.split, archive.url, place) for place, archive in enumerate(job.archives)),
+        ("store", "", job.store, 0),
+        *(("shards", split, "", count) for split, count in job.num_shards.items()),
     ]
-    return [*lists, ("store", "", job.store, 0), *(("shards", split, "", n) for split, n in job.num_shards.items())]
 
 
-def read_unit(unit: Unit, job: Job) -> Iterator[tuple[ShardKey, Fields]]:
-    """Yields the rows of an annotation file or the files of the store, each with the shard that it may belong to."""
+def read_unit(unit: Unit, job: Job) -> Iterator[tuple[Lane, Element]]:
+    """Yields rows, files of the store and failures of archives, each with the shard that they may belong to."""
+    for split, shard, fields in _read(unit, job):
+        yield job.lane_of(split, shard), (split, shard, fields)
+
+
+def _read(unit: Unit, job: Job) -> Iterator[Element]:
     kind, split, path, number = unit
     if kind == "annotations":
         for row in selected_rows(path, job.selections[split], number):
             video_id = row.key if row.error else row.video_id
-            yield (split, shard_of(video_id, job.num_shards[split])), _row_fields(row)
+            yield split, shard_of(video_id, job.num_shards[split]), ("row", *_values(row))
     elif kind == "store":
-        for file in list_store(path):
-            for split, num_shards in job.num_shards.items():
-                for shard in {shard_of(video_id, num_shards) for video_id in video_ids(file)}:
-                    yield (split, shard), (file.uri, file.size)
+        for file in list_store(path, may_be_empty=job.source.kind != "local"):
+            yield from _places(file, job)
+    elif kind == "archive":
+        for found in archive_to_store(job, job.archives[number]):
+            if isinstance(found, StoredFile):
+                yield from _places(found, job)
+            else:
+                for each in (split,) if split else job.num_shards:
+                    yield from ((each, shard, ("absence", *_values(found))) for shard in range(job.num_shards[each]))
     else:
-        for shard in range(number):
-            yield (split, shard), ()
+        yield from ((split, shard, ()) for shard in range(number))
 
 
-def _row_fields(row: Row) -> Fields:
-    return tuple(getattr(row, name) for name in Row.__slots__)
+def _places(file: StoredFile, job: Job) -> Iterator[Element]:
+    """Yields a file for each shard that its name may speak of."""
+    for split, num_shards in job.num_shards.items():
+        for shard in {shard_of(video_id, num_shards) for video_id in video_ids(file)}:
+            yield split, shard, ("file", *_values(file))
 
 
-class MakeShard(beam.DoFn):
-    """Makes each shard it is given with a pool of decoding processes that its worker process has one of."""
+def _severity(absence: Absence) -> tuple[bool, bool, str]:
+    """Orders reasons why a clip may be missing: what may still come counts before what is lost."""
+    return absence.reason != "not_attempted", not REASONS[absence.reason], absence.detail
+
+
+def _values(value: Row | StoredFile | Absence) -> tuple:
+    return tuple(getattr(value, name) for name in value.__slots__)
+
+
+class MakeShards(beam.DoFn):
+    """Makes the shards of each lane it is given with child processes that its worker process has one pool of."""
 
     def __init__(self, job: Job, options: PipelineOptions):
         self._job = job
-        store_options = None if files.is_local(job.store) else options.get_all_options(drop_default=True)
-        self._prepare = functools.partial(prepare_decoder, store_options)
-        self._shared = Shared()
+        remote = not files.is_local(job.store)
+        store_options = options.get_all_options(drop_default=True) if remote else None
+        self._prepare_decoder = functools.partial(prepare_decoder, store_options)
+        self._prepare_visits = functools.partial(prepare_visits, store_options)
+        self._decoders = Shared()
+        self._visitors = Shared()
 
     def setup(self) -> None:
-        """Starts the pool, or takes the one that this process has."""
+        """Starts the pools, or takes those that this process has."""
         reuse_freed_memory()  # records come and go here, too
-        self._pool = self._shared.acquire(
-            lambda: DecodePool(self._job.workers, self._job.limits.memory_mib, self._prepare)
+        job = self._job
+        self._pool = self._decoders.acquire(
+            lambda: ChildPool(job.workers, job.limits.memory_mib, self._prepare_decoder)
         )
+        self._visitors_pool = None
+        if job.source.kind == "youtube":  # no memory limit: V8, which runs YouTube's scripts, reserves terabytes
+            self._visitors_pool = self._visitors.acquire(
+                lambda: ChildPool(job.source.visits_at_a_time, None, self._prepare_visits)
+            )
 
-    def process(self, element: tuple[ShardKey, Iterable[Fields]]) -> Iterator[tuple[str, str]]:
-        """Makes one shard; yields its split and the path of its state."""
-        (split, shard), values = element
-        rows, stored = [], []
-        for fields in values:
-            if len(fields) == 2:
-                stored.append(StoredFile(*fields))
-            elif fields:
-                rows.append(Row(*fields))
-        yield split, make_shard(self._job, split, shard, rows, stored, self._pool)
+    def process(self, element: tuple[Lane, Iterable[Element]]) -> Iterator[tuple[str, str]]:
+        """Makes the shards of a lane in turn; yields the split and the path of the state of each."""
+        job = self._job
+        shards: dict[tuple[int, int], list[tuple]] = {}
+        splits = list(job.num_shards)
+        for split, shard, fields in element[1]:
+            shards.setdefault((splits.index(split), shard), []).append(fields)
+        make = fetch_shard if job.fetch_only else make_shard
+        with visiting(job, self._visitors_pool) as visits:
+            for place, shard in sorted(shards):
+                found = shards.pop((place, shard))
+                rows = [Row(*fields[1:]) for fields in found if fields and fields[0] == "row"]
+                stored = [StoredFile(*fields[1:]) for fields in found if fields and fields[0] == "file"]
+                absences = [Absence(*fields[1:]) for fields in found if fields and fields[0] == "absence"]
+                absence = min(absences, key=_severity, default=NOT_FOUND)
+                yield splits[place], make(job, splits[place], shard, rows, stored, self._pool, visits, absence)
 
     def teardown(self) -> None:
-        """Lets go of the pool, which ends with the last that holds it."""
-        del self._pool
+        """Lets go of the pools, which end with the last that holds them."""
+        del self._pool, self._visitors_pool

@@ -3,19 +3,49 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
 from beam_pipeline import files
+from beam_pipeline.clips import utc_now
 from beam_pipeline.job import Job
 from beam_pipeline.ledger import read_progress, state_path
+from tf_data import contract
 
+PLAN_FILE = "plan.json"
 _INTERVAL_S = 1.0
+
+
+def write_plan(job: Job, asked: Mapping[str, int]) -> None:
+    """Writes down what a run is to make, of which `status` then tells how much is done."""
+    earlier = read_plan(job.progress_directory)
+    splits = {split: {"asked": asked[split], "shards": job.num_shards[split]} for split in asked}
+    plan = {
+        "name": job.name,
+        "run_id": job.run_id,
+        "started_at": utc_now(),
+        "source": job.source.kind,
+        "store": job.store,
+        "splits": (earlier["splits"] if earlier else {}) | splits,
+    }
+    path = files.join(job.progress_directory, contract.STATE_DIR, PLAN_FILE)
+    files.write_whole(path, (json.dumps(plan, indent=1) + "\n").encode())
+
+
+def read_plan(directory: str) -> dict[str, Any] | None:
+    """Returns what `write_plan` wrote of the last run; None where there is nothing that can be read."""
+    content = files.read_whole(files.join(directory, contract.STATE_DIR, PLAN_FILE))
+    try:
+        return json.loads(content) if content else None
+    except ValueError:
+        return None
 
 
 @contextlib.contextmanager
@@ -26,7 +56,7 @@ def progress_bar(job: Job, asked: Mapping[str, int]) -> Iterator[None]:
       job: the run.
       asked: how many clips each split asks for.
     """
-    if not sys.stderr.isatty() or not files.is_local(job.directory):
+    if not sys.stderr.isatty() or not files.is_local(job.progress_directory):
         yield
         return
     ended = threading.Event()
@@ -42,7 +72,7 @@ def progress_bar(job: Job, asked: Mapping[str, int]) -> Iterator[None]:
 
 def _watch(job: Job, splits: list[str], bar: tqdm, ended: threading.Event) -> None:
     paths = [
-        Path(state_path(job.directory, split, shard, job.num_shards[split]))
+        Path(state_path(job.progress_directory, split, shard, job.num_shards[split]))
         for split in splits
         for shard in range(job.num_shards[split])
     ]

@@ -23,15 +23,20 @@ from apache_beam.runners.runner import PipelineRunner
 
 from beam_pipeline import files
 from beam_pipeline.annotations import AnnotationError, Scan, Selection, scan
-from beam_pipeline.config import Config, ConfigError
+from beam_pipeline.config import Config, ConfigError, chosen_splits
+from beam_pipeline.downloads import DownloadError, cached, is_url
 from beam_pipeline.fingerprint import settle_settings
 from beam_pipeline.job import Job, RunError, writing_to
 from beam_pipeline.labels import check_classes, read_class_list, read_label_list, shipped_labels
 from beam_pipeline.ledger import read_state
 from beam_pipeline.pipeline import build
 from beam_pipeline.pool import PoolError, close_pools, stopping
-from beam_pipeline.progress import progress_bar
-from beam_pipeline.store import StoreError, check_store
+from beam_pipeline.progress import progress_bar, write_plan
+from beam_pipeline.sources.archives import Archive, read_archive_records
+from beam_pipeline.sources.disk import check_free
+from beam_pipeline.sources.lists import archive_urls
+from beam_pipeline.sources.settings import Source
+from beam_pipeline.store import FETCH_DIR, StoreError, check_store
 from beam_pipeline.summary import SplitSummary, Summary
 from tf_data import contract
 
@@ -48,6 +53,8 @@ def run(
     splits: Sequence[str] = (),
     limit: int | None = None,
     overwrite: bool = False,
+    fetch_only: bool = False,
+    retry_permanent: bool = False,
     beam_args: Sequence[str] = (),
 ) -> Summary:
     """Makes the data set that a configuration describes, or goes on with it where an earlier run stopped.
@@ -57,6 +64,8 @@ def run(
       splits: the splits to make; none: all.
       limit: only so many clips of each split, the first by a hash of their ids.
       overwrite: discard what is there of these splits, whatever it was made with.
+      fetch_only: fill the store and check what is in it; make nothing of it.
+      retry_permanent: try again what failed for good, too.
       beam_args: pipeline options of Beam's; without `--runner` the job runs on this machine.
 
     Raises:
@@ -68,27 +77,40 @@ def run(
     options.view_as(SetupOptions).save_main_session = False  # nothing lives in __main__
     # Named, since "DirectRunner" means an engine that changes with the network and with the graph.
     local = options.view_as(StandardOptions).runner in (None, "DirectRunner", "FnApiRunner")
-    chosen = _chosen_splits(config, splits)
+    chosen = chosen_splits(config, splits)
     pipeline = _pipeline(options, FnApiRunner() if local else None)
     job, scans = survey(config, chosen, limit, cores=len(os.sched_getaffinity(0)) if local else 1)
-    with _lock(job.directory):
-        with writing_to(job.directory):
-            settle_settings(job, overwrite)
-            labels = "".join(f"{name}\n" for name in job.selections[chosen[0]].label_list)
-            files.write_whole(files.join(job.directory, contract.LABELS_FILE), labels.encode())
-            _remove_temporaries(job)
-        with _stop_on_signals(), progress_bar(job, {split: found.asked for split, found in scans.items()}):
+    job = dataclasses.replace(job, fetch_only=fetch_only, retry_permanent=retry_permanent)
+    with contextlib.ExitStack() as locks:
+        if job.source.kind != "local" or fetch_only:
+            locks.enter_context(_lock(files.join(job.store, FETCH_DIR), "source.store"))
+            with writing_to(job.store):
+                check_free(job.store, job.source.min_free_gib)
+                _remove_unfinished(job)
+        if not fetch_only:
+            locks.enter_context(_lock(files.join(job.directory, contract.STATE_DIR), "data_dir"))
+            with writing_to(job.directory):
+                settle_settings(job, overwrite)
+                labels = "".join(f"{name}\n" for name in job.selections[chosen[0]].label_list)
+                files.write_whole(files.join(job.directory, contract.LABELS_FILE), labels.encode())
+                _remove_temporaries(job.directory)
+        asked = {split: found.asked for split, found in scans.items()}
+        with writing_to(job.progress_directory):
+            write_plan(job, asked)
+        with _stop_on_signals(), progress_bar(job, asked):
             _execute(job, pipeline)
             stopped = stopping.is_set()
-        with writing_to(job.directory):
-            _remove_temporaries(job)
+        with writing_to(job.progress_directory):
+            _remove_temporaries(job.progress_directory)
     return Summary(
         name=config.name,
-        directory=job.directory,
+        directory=job.store if fetch_only else job.directory,
         splits=tuple(_split_summary(job, split, scans[split]) for split in chosen),
         seconds=time.monotonic() - started,
         stopped=stopped,
         limited=job.limited,
+        fetched=fetch_only,
+        failed_archives=_failed_archives(job),
     )
 
 
@@ -105,7 +127,17 @@ def survey(config: Config, chosen: Sequence[str], limit: int | None, cores: int)
     Raises:
       ConfigError, AnnotationError, StoreError: as `run`.
     """
-    check_store(config.source.store)
+    if config.source.kind == "local":
+        check_store(config.source.store)
+    downloads = files.join(config.data_dir, "downloads")
+    try:
+        annotations = {
+            split: tuple(cached(path, downloads) if is_url(path) else path for path in config.splits[split].annotations)
+            for split in config.splits
+        }
+        archives = _archives(config.source, chosen, downloads)
+    except DownloadError as error:
+        raise ConfigError(str(error)) from error
     try:
         labels = read_label_list(config.labels) if config.labels else shipped_labels(config.name)
         classes = frozenset(read_class_list(config.classes)) if config.classes is not None else None
@@ -113,7 +145,7 @@ def survey(config: Config, chosen: Sequence[str], limit: int | None, cores: int)
         raise ConfigError(str(error)) from error
     # Without a label list its names are those of all splits, so that an index means the same whichever are made now.
     surveyed = chosen if labels is not None else list(config.splits)
-    scans = {split: scan(config.splits[split].annotations, split, labels, classes, limit) for split in surveyed}
+    scans = {split: scan(annotations[split], split, labels, classes, limit) for split in surveyed}
     if labels is None:
         labels = tuple(sorted({name for found in scans.values() for name in found.label_names}))
     try:
@@ -124,25 +156,35 @@ def survey(config: Config, chosen: Sequence[str], limit: int | None, cores: int)
         run_id=uuid.uuid4().hex[:12],
         name=config.name,
         directory=config.version_dir,
-        store=config.source.store,
+        source=config.source,
         media=config.media,
         limits=config.limits,
         workers=cores if config.workers == "auto" else config.workers,
-        annotations={split: config.splits[split].annotations for split in chosen},
+        annotations={split: annotations[split] for split in chosen},
         num_shards={split: config.splits[split].shards for split in chosen},
         selections={
             split: Selection(split, labels, classes, config.relabel, scans[split].limit_key) for split in chosen
         },
         configuration=_plain(config),
+        archives=archives,
     )
     return job, {split: scans[split] for split in chosen}
 
 
-def _chosen_splits(config: Config, splits: Sequence[str]) -> list[str]:
-    for split in splits:
-        if contract.canonical_split(split) not in config.splits:
-            raise ConfigError(f"--split {split}: the configuration has {', '.join(config.splits)}")
-    return list(dict.fromkeys(map(contract.canonical_split, splits))) or list(config.splits)
+def _archives(source: Source, chosen: Sequence[str], downloads: str) -> tuple[Archive, ...]:
+    """Returns the archives to read: those of the chosen splits, and the corrected copies of any."""
+    if source.kind != "archive":
+        return ()
+    of_splits = [
+        Archive(url, split, False) for split in chosen for url in archive_urls(source.archives[split], downloads)
+    ]
+    return (*(Archive(url, "", True) for url in archive_urls(source.replacements, downloads)), *of_splits)
+
+
+def _failed_archives(job: Job) -> dict[str, str]:
+    urls = {archive.url for archive in job.archives}
+    records = read_archive_records(job.store) if urls else ()
+    return {record.url: record.detail for record in records if record.url in urls and record.state == "failed"}
 
 
 def _plain(config: Config) -> dict[str, Any]:
@@ -153,26 +195,26 @@ def _plain(config: Config) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _lock(directory: str) -> Iterator[None]:
-    """Keeps other runs out of a local output folder; the kernel lets go of it however this process ends."""
-    if not files.is_local(directory):
+def _lock(folder: str, key: str) -> Iterator[None]:
+    """Keeps other runs out of a local store or output; the kernel lets go of it however this process ends."""
+    if not files.is_local(folder):
         yield
         return
-    path = Path(directory, contract.STATE_DIR, "lock")
+    path = Path(folder, "lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("w")
     except OSError as error:
-        raise RunError(f"{directory}: can't be written: {error.strerror}. Choose another data_dir") from error
+        raise RunError(f"{path.parent.parent}: can't be written: {error.strerror}. Choose another {key}") from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RunError(f"{directory}: another run is at work there; wait for its end or stop it") from None
+            raise RunError(f"{path.parent.parent}: another run is at work there; wait for its end or stop it") from None
         except OSError as error:
             raise RunError(
-                f"{path}: can't be locked, which keeps a second run out: {error.strerror}. Choose a data_dir on a file "
-                "system with locks, and copy the data set from there"
+                f"{path}: can't be locked, which keeps a second run out: {error.strerror}. Choose a {key} on a file "
+                "system with locks, and copy what is made from there"
             ) from error
         yield
 
@@ -220,10 +262,10 @@ def _execute(job: Job, pipeline: beam.Pipeline) -> None:
         close_pools()
 
 
-def _remove_temporaries(job: Job) -> None:
+def _remove_temporaries(directory: str) -> None:
     """Deletes what killed runs left, but for files that hold records from which a run can go on, of any split."""
-    state_dir = files.join(job.directory, contract.STATE_DIR)
-    for folder in (job.directory, state_dir):
+    state_dir = files.join(directory, contract.STATE_DIR)
+    for folder in (directory, state_dir):
         for name in list(files.names(folder)):
             match = _PARTIAL_RE.fullmatch(name)
             if match:
@@ -234,8 +276,16 @@ def _remove_temporaries(job: Job) -> None:
                 files.delete(files.join(folder, name))
 
 
+def _remove_unfinished(job: Job) -> None:
+    """Deletes the files of clips that killed runs had not finished, which lie right in the store's own folder."""
+    folder = files.join(job.store, FETCH_DIR)
+    for name in list(files.names(folder)):
+        if name != "lock":
+            files.delete(files.join(folder, name))
+
+
 def _split_summary(job: Job, split: str, found: Scan) -> SplitSummary:
-    info = json.loads(files.read_whole(files.join(job.directory, contract.info_file(split))) or b"{}")
+    info = json.loads(files.read_whole(files.join(job.progress_directory, contract.info_file(split))) or b"{}")
     return SplitSummary(
         split=split,
         asked=info["num_asked"],
@@ -243,6 +293,7 @@ def _split_summary(job: Job, split: str, found: Scan) -> SplitSummary:
         failed=info["num_failed"],
         shards=info["num_shards"],
         bytes=info["bytes"],
+        not_attempted_because=info["not_attempted_because"],
         left_out={
             "of another split": found.other_split,
             "of a class not kept": found.other_class,

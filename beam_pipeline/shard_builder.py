@@ -13,7 +13,7 @@ from beam_pipeline import files
 from beam_pipeline.annotations import Row
 from beam_pipeline.job import Job
 from beam_pipeline.ledger import ShardState, StateRow, write_state
-from beam_pipeline.store import StoredFile
+from beam_pipeline.store import NOT_FOUND, Absence, StoredFile
 from beam_pipeline.tfrecord import CorruptRecordError, ShardWriter, read_record_at
 from tf_data import contract
 
@@ -28,6 +28,12 @@ class Plan:
     row: Row | None  # None: an earlier run asked for it, and this one is limited
     file: StoredFile | None
     before: StateRow | None
+    absence: Absence = NOT_FOUND  # why there is no file, where there is none
+
+    @property
+    def has_record(self) -> bool:
+        """Whether an earlier run made its record."""
+        return self.before is not None and self.before.row.status == "ok"
 
 
 class ShardBuilder:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from beam_pipeline import files
 from beam_pipeline.annotations import Row, merge
 from beam_pipeline.budgets import budget
-from beam_pipeline.clips import REASONS, Clip, ClipError
+from beam_pipeline.clips import REASONS, Clip, ClipError, utc_now
+from beam_pipeline.fetching import FetchLedger, obtained
 from beam_pipeline.job import Job, RunError, writing_to
-from beam_pipeline.ledger import LedgerRow, ShardState, StateRow, read_state, state_path
+from beam_pipeline.ledger import LedgerRow, ShardState, StateRow, asked_row, read_state, state_path
 from beam_pipeline.media.process import run_clip_task
 from beam_pipeline.media.task import ClipTask, EncodedClip, FileError
-from beam_pipeline.pool import Task
+from beam_pipeline.pool import Pool, Task
 from beam_pipeline.shard_builder import Plan, ShardBuilder
-from beam_pipeline.store import StoredFile, match_clips
+from beam_pipeline.sources.visits import Visits
+from beam_pipeline.store import NOT_FOUND, Absence, StoredFile, match_clips
 from beam_pipeline.tfrecord import FRAMING_BYTES
 from tf_data import contract
 
@@ -29,14 +31,16 @@ _LASTING_COLUMNS = (
 )
 
 
-class Pool(Protocol):
-    """What a shard needs of `pool.DecodePool`."""
-
-    def map(self, tasks: Iterable[tuple[Plan, Task | None]]) -> Iterator[tuple[Plan, Any]]:
-        """Yields (plan, result or `ClipError`) in the order of `tasks`."""
-
-
-def make_shard(job: Job, split: str, shard: int, rows: Iterable[Row], stored: Iterable[StoredFile], pool: Pool) -> str:
+def make_shard(
+    job: Job,
+    split: str,
+    shard: int,
+    rows: Iterable[Row],
+    stored: Iterable[StoredFile],
+    pool: Pool,
+    visits: Visits | None = None,
+    absence: Absence = NOT_FOUND,
+) -> str:
     """Makes one shard, or leaves it as it is where nothing has changed.
 
     A record is copied byte for byte from what an earlier run wrote, sealed or not, where the clip's row and its file's
@@ -50,6 +54,8 @@ def make_shard(job: Job, split: str, shard: int, rows: Iterable[Row], stored: It
       rows: the annotation rows of its videos.
       stored: the files whose names speak of its videos.
       pool: where clips are encoded.
+      visits: where clips come from that the store lacks, if from anywhere.
+      absence: why a clip has no file, where nothing else is known.
 
     Returns:
       The path of the shard's state file.
@@ -58,13 +64,39 @@ def make_shard(job: Job, split: str, shard: int, rows: Iterable[Row], stored: It
       RunError: the output can't be written, or records would be lost that earlier runs wrote and nobody asks for now.
     """
     with writing_to(job.directory):
-        return _make_shard(job, split, shard, rows, stored, pool)
+        path = state_path(job.directory, split, shard, job.num_shards[split])
+        before = _before(job, split, shard, path)
+        plans = [replace(plan, absence=absence) for plan in _plan(job, split, merge(rows), list(stored), before)]
+        with _fetched(job, split, shard, plans, visits) as plans_with_files:
+            _build(job, split, shard, plans, plans_with_files, before, path, pool)
+        return path
 
 
-def _make_shard(job: Job, split: str, shard: int, rows: Iterable[Row], stored: Iterable[StoredFile], pool: Pool) -> str:
-    path = state_path(job.directory, split, shard, job.num_shards[split])
-    before = _before(job, split, shard, path)
-    plans = _plan(job, split, merge(rows), list(stored), before)
+@contextlib.contextmanager
+def _fetched(job: Job, split: str, shard: int, plans: list[Plan], visits: Visits | None) -> Iterator[Iterable[Plan]]:
+    """Gives the plans of a shard as their files come into the store."""
+    if visits is None:
+        yield plans
+        return
+    with writing_to(job.store):
+        ledger = FetchLedger(job, split, shard, len(plans))
+    try:
+        yield obtained(job, plans, ledger, visits)
+    finally:
+        with writing_to(job.store):
+            ledger.write(sealed=False)
+
+
+def _build(
+    job: Job,
+    split: str,
+    shard: int,
+    plans: list[Plan],
+    plans_with_files: Iterable[Plan],
+    before: ShardState | None,
+    path: str,
+    pool: Pool,
+) -> None:
     maker = _Maker(job, split, shard)
 
     def remake(plan: Plan) -> tuple[StateRow, bytes | None]:
@@ -73,12 +105,11 @@ def _make_shard(job: Job, split: str, shard: int, rows: Iterable[Row], stored: I
 
     builder = ShardBuilder(job, split, shard, plans, before, path, remake)
     try:
-        for plan, outcome in pool.map((plan, maker.task(plan)) for plan in plans):
+        for plan, outcome in pool.map((plan, maker.task(plan)) for plan in plans_with_files):
             builder.add(plan, *maker.settle(plan, outcome))
         builder.seal()
     finally:
         builder.close()
-    return path
 
 
 def _before(job: Job, split: str, shard: int, path: str) -> ShardState | None:
@@ -114,7 +145,7 @@ def _plan(job: Job, split: str, wanted: list[Row], stored: list[StoredFile], bef
     if job.is_limited(split):  # the other clips of a video count, where an earlier run has seen them
         clips += [_clip(state.row) for state in unasked.values() if state.row.reason != "bad_annotation"]
     matched = match_clips(clips, stored, job.media.trimmed)
-    there = {files.join(job.store, file.uri) for file in stored}
+    there = {job.path_of(file) for file in stored}
     plans = []
     for row in wanted:
         file, state = None if row.error else matched.get(row.key), earlier.get(row.key)
@@ -129,7 +160,7 @@ def _plan(job: Job, split: str, wanted: list[Row], stored: list[StoredFile], bef
             f"{job.directory}: {len(lost)} records of one shard, such as {lost[0]}, are in no annotation file any "
             "more. Restore their rows, choose a new version, or make everything anew with --overwrite"
         )
-    if relabelled := [plan.key for plan in plans if plan.file is None and _has_record(plan) and not _same_label(plan)]:
+    if relabelled := [plan.key for plan in plans if plan.file is None and plan.has_record and not _same_label(plan)]:
         raise RunError(
             f"{job.directory}: {len(relabelled)} clips of one shard, such as {relabelled[0]}, have another label than "
             "their records, and no file in the store to make them anew from. Bring back the files or the labels"
@@ -139,10 +170,6 @@ def _plan(job: Job, split: str, wanted: list[Row], stored: list[StoredFile], bef
 
 def _clip(row: LedgerRow) -> Clip:
     return Clip(row.video_id, round(row.start_s * 1e6), round(row.end_s * 1e6))
-
-
-def _has_record(plan: Plan) -> bool:
-    return plan.before is not None and plan.before.row.status == "ok"
 
 
 def _same_label(plan: Plan) -> bool:
@@ -168,6 +195,7 @@ class _Maker:
             before is not None
             and not again
             and not before.row.transient
+            and not (job.retry_permanent and before.row.status == "failed")
             and _same_label(plan)
             and before.source_bytes == file.size
             and before.trimmed == job.media.trimmed
@@ -178,7 +206,7 @@ class _Maker:
             label_index=self._selection.label_index(row.label),
             split=self._split,
             dataset_name=job.name,
-            path=files.join(job.store, file.uri),
+            path=job.path_of(file),
             uri=file.uri,
             size=file.size,
             known_crc32c=before.source_crc32c if before and same_request else None,
@@ -198,23 +226,32 @@ class _Maker:
         if row.error:
             return self._failed(plan, "bad_annotation", row.error, tried=False), None
         if file is None:
-            if before and _has_record(plan):
+            if before and plan.has_record:
                 return before, None  # its file has gone, its record stays
             if record_is_lost:
                 return self._lost(plan), None
-            return self._failed(plan, "not_found", "no file of the store is named after this clip"), None
+            return self._absent(plan), None
         if isinstance(outcome, EncodedClip):
             if outcome.record is None and before:
                 return before, None
             return self._encoded(plan, file, outcome)
         assert isinstance(outcome, ClipError)
-        if before and (outcome.reason == "not_attempted" or (_has_record(plan) and _same_label(plan))):
+        if before and (outcome.reason == "not_attempted" or (plan.has_record and _same_label(plan))):
             return before, None  # what we have is better than what came of another try
         if outcome.reason == "not_attempted":
             return self._failed(plan, outcome.reason, outcome.detail, tried=False), None
         crc32c = outcome.crc32c if isinstance(outcome, FileError) else _UNKNOWN
         failed = self._failed(plan, outcome.reason, outcome.detail)
         return replace(failed, source_bytes=file.size, source_crc32c=crc32c, trimmed=self._job.media.trimmed), None
+
+    def _absent(self, plan: Plan) -> StateRow:
+        absence, tried = plan.absence, plan.absence.reason != "not_attempted"
+        if plan.before and not tried:
+            return plan.before
+        failed = self._failed(plan, absence.reason, absence.detail, tried)
+        if not absence.attempts:
+            return failed
+        return replace(failed, row=replace(failed.row, attempts=absence.attempts, attempted_at=absence.attempted_at))
 
     def _lost(self, plan: Plan) -> StateRow:
         assert plan.before
@@ -247,20 +284,9 @@ class _Maker:
         row = plan.row
         assert row
         earlier = plan.before.row if plan.before else None
-        return LedgerRow(
-            clip_id=row.key,
-            video_id=row.video_id,
-            start_s=row.start_us / 1e6,
-            end_s=row.end_us / 1e6,
-            label=row.label,
-            label_index=contract.UNLABELLED if row.error else self._selection.label_index(row.label),
-            split=self._split,
+        return replace(
+            asked_row(self._job, self._split, self._shard, row),
             attempts=(earlier.attempts if earlier else 0) + tried,
-            attempted_at=_now() if tried else earlier.attempted_at if earlier else "",
-            source_uri=files.join(self._job.store, plan.file.uri) if plan.file else "",
-            shard=self._shard,
+            attempted_at=utc_now() if tried else earlier.attempted_at if earlier else "",
+            source_uri=self._job.path_of(plan.file) if plan.file else "",
         )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

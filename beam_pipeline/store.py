@@ -58,6 +58,19 @@ class StoredFile:
         return any(part.startswith("replacement") for part in PurePosixPath(self.uri).parts[:-1])
 
 
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """Why the store has no file of a clip: a class of `clips.REASONS`, a line for people, and what was tried."""
+
+    reason: str = "not_found"
+    detail: str = "no file of the store is named after this clip"
+    attempts: int = 0
+    attempted_at: str = ""
+
+
+NOT_FOUND = Absence()
+
+
 def check_store(store: str) -> None:
     """Checks that there is a store, without listing it.
 
@@ -71,15 +84,15 @@ def check_store(store: str) -> None:
         next(_walk_remote(store, limit=1))
 
 
-def list_store(store: str) -> Iterator[StoredFile]:
+def list_store(store: str, may_be_empty: bool = False) -> Iterator[StoredFile]:
     """Yields every file of a store that may be a clip: not empty, not `._*`, not a sidecar such as `.json`.
 
     A file whose path is not UTF-8 is no clip either: neither the ledger nor a record could name it.
 
     Raises:
-      StoreError: there is no such folder.
+      StoreError: there is no such folder, or nothing under a URL, where it may not be empty.
     """
-    for uri, size in _walk_local(store) if "://" not in store else _walk_remote(store):
+    for uri, size in _walk_local(store) if "://" not in store else _walk_remote(store, may_be_empty=may_be_empty):
         name = uri.rpartition("/")[2]
         if not size or name.startswith(".") or PurePosixPath(name).suffix.lower() in _SIDECARS:
             continue
@@ -119,7 +132,7 @@ def _walk_local(store: str) -> Iterator[tuple[str, int]]:
                     continue  # a dangling link, or gone since
 
 
-def _walk_remote(store: str, limit: int | None = None) -> Iterator[tuple[str, int]]:
+def _walk_remote(store: str, limit: int | None = None, may_be_empty: bool = False) -> Iterator[tuple[str, int]]:
     root = store.rstrip("/") + "/"
     found = False
     try:
@@ -132,7 +145,7 @@ def _walk_remote(store: str, limit: int | None = None) -> Iterator[tuple[str, in
             uri = metadata.path.removeprefix(root)
             if not uri.startswith(f"{FETCH_DIR}/"):
                 yield uri, metadata.size_in_bytes
-    if not found:
+    if not found and not may_be_empty:
         raise StoreError(f"source.store: there is nothing under {root}")
 
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from beam_pipeline.clips import REASONS
+
+_ADVICE = (
+    "The site takes this machine for a robot. Wait some hours, lower source.requests_per_minute, or give cookies or "
+    "proxies (docs/fetching_youtube.md); then run the same command again to go on."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +24,17 @@ class SplitSummary:
     failed: dict[str, int]
     shards: int
     bytes: int
+    not_attempted_because: str
     left_out: dict[str, int]  # rows of another split, of a class not kept, beyond the limit, or said twice
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A whole run. `stopped`: by a signal, before its end; `limited`: a limit left clips out."""
+    """A whole run.
+
+    `stopped`: by a signal, before its end; `limited`: a limit left clips out; `fetched`: only the store was filled.
+    `failed_archives` says why for each archive that could not be read to its end.
+    """
 
     name: str
     directory: str
@@ -32,11 +42,18 @@ class Summary:
     seconds: float
     stopped: bool
     limited: bool
+    fetched: bool = False
+    failed_archives: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def interrupted(self) -> str:
+        """Why clips were not attempted, where that was not for a signal; empty where all were."""
+        return next((s.not_attempted_because for s in self.splits if s.not_attempted_because), "")
 
     @property
     def exit_status(self) -> int:
         """0 at the end of the run, 1 where nothing could be written, 3 where it stopped early on purpose."""
-        if self.stopped:
+        if self.stopped or self.interrupted:
             return 3
         if any(s.asked for s in self.splits) and not any(s.written for s in self.splits):
             return 1
@@ -52,12 +69,16 @@ class Summary:
         for split in self.splits:
             waiting = split.failed.get("not_attempted", 0)
             failed = sum(split.failed.values()) - waiting
-            counts = f"{split.written:,} written, {failed:,} failed"
+            counts = f"{split.written:,} {'in the store' if self.fetched else 'written'}, {failed:,} failed"
             if waiting:
                 counts += f", {waiting:,} not attempted"
             lines.append(
                 f"  {split.split}: {split.asked:,} clips asked for, {counts}; "
-                f"{_plural(split.shards, 'shard')}, {_size(split.bytes)}"
+                + (
+                    size_text(split.bytes)
+                    if self.fetched
+                    else f"{plural(split.shards, 'shard')}, {size_text(split.bytes)}"
+                )
             )
             for reason, count in sorted(split.failed.items(), key=lambda item: (-item[1], item[0])):
                 again = "; a rerun tries them again" if REASONS[reason] else ""
@@ -65,13 +86,17 @@ class Summary:
             left_out = ", ".join(f"{count:,} {what}" for what, count in split.left_out.items() if count)
             if left_out:
                 lines.append(f"    rows left out: {left_out}")
-        lines.append(f"  took {_duration(self.seconds)}")
+        for url, detail in self.failed_archives.items():
+            lines.append(f"  not read to its end: {url}: {detail}")
+        lines.append(f"  took {duration_text(self.seconds)}")
         lines.append(f"  {self._next()}")
         return "\n".join(lines)
 
     def _next(self) -> str:
         if self.stopped:
             return "Stopped before the end: run the same command again to go on."
+        if self.interrupted:
+            return f"Stopped before the end: {self.interrupted}. {_ADVICE}"
         if self.exit_status == 1:
             if all(split.failed.keys() == {"not_found"} for split in self.splits if split.asked):
                 return (
@@ -81,16 +106,22 @@ class Summary:
             return "Not one clip could be written: the ledger clips-<split>.parquet says why for each."
         if self.limited:
             return "Only a part was asked for (--limit): run again without it to go on."
+        if self.failed_archives:
+            return "Run again: archives that are whole are not read again."
+        if self.fetched and any(split.failed for split in self.splits):
+            return "Why each clip failed: the status command tells, with --csv for each clip."
         if any(split.failed for split in self.splits):
             return "Why each clip failed is in clips-<split>.parquet; run again when there is more in the store."
         return "Complete."
 
 
-def _plural(count: int, noun: str) -> str:
+def plural(count: int, noun: str) -> str:
+    """Returns `1 shard` or `2 shards`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def _size(count: float) -> str:
+def size_text(count: float) -> str:
+    """Returns bytes in the unit that people would use."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
@@ -98,7 +129,10 @@ def _size(count: float) -> str:
     return f"{count:.1f} TB"
 
 
-def _duration(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
+    """Returns seconds in the units that people would use."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
+    if hours >= 48:
+        return f"{hours // 24} d {hours % 24} h"
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"

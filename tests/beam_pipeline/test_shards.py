@@ -42,6 +42,13 @@ class HerePool:
             yield plan, task and task.function(task.argument)
 
 
+def joined(job: Job) -> tuple[list[Row], list[StoredFile]]:
+    """Returns what the graph's join brings to the one shard of a job."""
+    values = [fields for unit in units(job) for _, (_, _, fields) in read_unit(unit, job) if fields]
+    rows = [Row(*fields) for kind, *fields in values if kind == "row"]
+    return rows, [StoredFile(*fields) for kind, *fields in values if kind == "file"]
+
+
 class Place:
     """A store, a list and an output: one split `train` of one shard, whose clips are `clips`."""
 
@@ -63,9 +70,7 @@ class Place:
 
     def make(self, limit: int | None = None, pool: HerePool | None = None) -> HerePool:
         job, pool = self.job(limit), pool or HerePool()
-        values = [fields for unit in units(job) for _, fields in read_unit(unit, job) if fields]
-        rows = [Row(*fields) for fields in values if len(fields) > 2]
-        make_shard(job, "train", 0, rows, [StoredFile(*fields) for fields in values if len(fields) == 2], pool)
+        make_shard(job, "train", 0, *joined(job), pool)
         return pool
 
     def rows(self) -> dict[str, LedgerRow]:
@@ -186,8 +191,7 @@ def test_a_whole_video_that_is_taken_for_a_cut_one_costs_no_records(tmp_path: Pa
     write_clip(place.store / "two0000000b.mp4", seconds=2.2)
     write_list(tmp_path / "train.csv", [f"two0000000b_{n:06d}_{n + 1:06d}" for n in range(2)])
     job = place.job(None, "source.trimmed=false")
-    values = [fields for unit in units(job) for _, fields in read_unit(unit, job) if fields]
-    rows = [Row(*fields) for fields in values if len(fields) > 2]
+    rows, _ = joined(job)
     make_shard(job, "train", 0, rows, [StoredFile("two0000000b.mp4", 1)], HerePool())
     place.make()
     assert list(place.fates().values()) == ["ok", "ok"]

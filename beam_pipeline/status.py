@@ -1,0 +1,192 @@
+"""How far a data set and its store are: from the small files in `state/` alone, at any time and from any machine."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, TextIO
+
+from beam_pipeline import files
+from beam_pipeline.ledger import read_state_rows
+from beam_pipeline.progress import read_plan
+from beam_pipeline.sources.archive_record import ArchiveRecord, read_archive_records
+from beam_pipeline.summary import duration_text, plural, size_text
+from tf_data import contract
+
+CSV_COLUMNS = (
+    *("clip_id", "video_id", "start_s", "end_s", "label", "split", "status", "reason", "transient", "detail"),
+    *("attempts", "attempted_at", "source_uri"),
+)
+_RATE_WINDOW = timedelta(hours=1)
+_MAX_CLASSES = 10
+
+
+@dataclass(slots=True)
+class SplitStatus:
+    """How far a split is. `asked` is what the last run was asked for, None where nobody wrote that down."""
+
+    asked: int | None = None
+    shards: int = 0
+    sealed: int = 0
+    bytes: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)  # rows by reason, '' for those that are ok
+
+    @property
+    def done(self) -> int:
+        """Clips that something became of."""
+        return self.reasons.total() - self.reasons["not_attempted"]
+
+
+@dataclass(slots=True)
+class Status:
+    """What the states of a directory tell.
+
+    `recent` counts the clips of the last hour, or since the run began if that is later: of `recent_s` seconds. `labels`
+    counts clips done, and `failed_labels` those that failed, by label.
+    """
+
+    directory: str
+    splits: dict[str, SplitStatus]
+    recent: int = 0
+    recent_s: float = 0.0
+    labels: Counter[str] = field(default_factory=Counter)
+    failed_labels: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def per_minute(self) -> float:
+        """Clips a minute, lately."""
+        return 60.0 * self.recent / self.recent_s if self.recent_s > 0 else 0.0
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds until the last clip at that rate; None where that can't be told."""
+        if not self.recent or any(split.asked is None for split in self.splits.values()):
+            return None
+        left = sum(max(0, (split.asked or 0) - split.done) for split in self.splits.values())
+        return left * self.recent_s / self.recent
+
+
+def read_status(directory: str, splits: tuple[str, ...] = (), now: datetime | None = None) -> Status | None:
+    """Reads what there is in a directory's `state/`; None where no run has begun.
+
+    Args:
+      directory: of a version of a data set, or `Job.fetch_directory`.
+      splits: only these; none: all.
+      now: the time that rates end at; None: the time it is.
+    """
+    plan = read_plan(directory) or {"splits": {}, "started_at": ""}
+    now = now or datetime.now(UTC)
+    since = (
+        max(now - _RATE_WINDOW, datetime.fromisoformat(plan["started_at"]))
+        if plan["started_at"]
+        else now - _RATE_WINDOW
+    )
+    since_text = since.isoformat(timespec="seconds")
+    status = Status(directory, {}, recent_s=(now - since).total_seconds())
+    for split, planned in plan["splits"].items():
+        if not splits or split in splits:
+            status.splits[split] = SplitStatus(planned["asked"], planned["shards"])
+    for head, rows in _states(directory, splits):
+        split = status.splits.setdefault(head["split"], SplitStatus())
+        split.shards = head["num_shards"]
+        split.sealed += head["sealed"]
+        split.bytes += sum(row["bytes"] for row in rows)
+        for row in rows:
+            split.reasons[row["reason"]] += 1
+            if row["reason"] != "not_attempted":
+                status.labels[row["label"]] += 1
+                status.failed_labels[row["label"]] += row["status"] == "failed"
+                status.recent += row["attempted_at"] >= since_text
+    return status if status.splits else None
+
+
+def _states(directory: str, splits: tuple[str, ...]) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    folder = files.join(directory, contract.STATE_DIR)
+    for name in files.names(folder):
+        split, _, rest = name.rpartition("-of-")[0].rpartition("-")
+        if not (name.endswith(".json") and rest.isdecimal()) or (splits and split not in splits):
+            continue
+        if state := read_state_rows(files.join(folder, name)):
+            yield state
+
+
+def as_text(made: Status | None, fetched: Status | None, archives: list[ArchiveRecord], all_classes: bool) -> str:
+    """Returns what people want to know: counts by reason and by class, the rate, and when it will end."""
+    lines = []
+    for status, done in ((made, "written"), (fetched, "in the store")):
+        if status:
+            lines += _lines(status, done, all_classes)
+    if archives:
+        lines += _archive_lines(archives)
+    return "\n".join(lines)
+
+
+def _lines(status: Status, done: str, all_classes: bool) -> list[str]:
+    lines = [status.directory]
+    for name, split in status.splits.items():
+        of = "" if split.asked is None else f" of {split.asked:,} ({split.done / max(1, split.asked):.1%})"
+        good = split.reasons[""]
+        lines.append(
+            f"  {name}: {split.done:,}{of} clips done: {good:,} {done}, {split.done - good:,} failed; "
+            f"{split.sealed:,} of {plural(split.shards, 'shard')} finished, {size_text(split.bytes)}"
+        )
+        reasons = [(reason, count) for reason, count in split.reasons.items() if reason]
+        lines += [f"    {count:>9,} {reason}" for reason, count in sorted(reasons, key=lambda r: (-r[1], r[0]))]
+    classes = sorted(
+        ((label, count) for label, count in status.failed_labels.items() if count),
+        key=lambda c: (-c[1] / status.labels[c[0]], c[0]),
+    )
+    if classes:
+        shown = classes if all_classes else classes[:_MAX_CLASSES]
+        lines.append("  failed most, by class:" if len(shown) < len(classes) else "  failed, by class:")
+        lines += [f"    {count:>9,} of {status.labels[label]:,}: {label or '(no label)'}" for label, count in shown]
+    if status.recent:
+        rate = f"  {status.per_minute:,.1f} clips a minute in the last {duration_text(status.recent_s)}"
+        if left_s := status.left_s:
+            end = datetime.now(UTC) + timedelta(seconds=left_s)
+            rate += f"; at that rate {duration_text(left_s)} are left, until {end:%Y-%m-%d %H:%M} UTC"
+        lines.append(rate)
+    else:
+        lines.append("  no clip was done in the last hour")
+    return lines
+
+
+def _archive_lines(archives: list[ArchiveRecord]) -> list[str]:
+    states = Counter(archive.state for archive in archives)
+    counts = ", ".join(f"{count:,} {state}" for state, count in sorted(states.items()))
+    lines = [f"archives: {counts}; {size_text(sum(archive.bytes for archive in archives))} read"]
+    members = sum((Counter(archive.counts) for archive in archives), Counter())
+    lines += [f"    {count:>9,} members {why.replace('_', ' ')}" for why, count in sorted(members.items())]
+    for archive in archives:
+        if archive.state == "reading":
+            of = f" of {size_text(archive.size)}" if archive.size else ""
+            lines.append(f"  reading {archive.url}: {size_text(archive.bytes)}{of}")
+        elif archive.state == "failed":
+            lines.append(f"  {archive.reason}: {archive.detail}")
+    return lines
+
+
+def write_csv(directories: tuple[str, ...], splits: tuple[str, ...], out: TextIO) -> int:
+    """Writes a row for every clip that anything is known of; returns how many.
+
+    A clip of several directories is taken from the first that has it.
+    """
+    writer = csv.DictWriter(out, CSV_COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    written: set[tuple[str, str]] = set()
+    for directory in directories:
+        for _, rows in _states(directory, splits):
+            for row in rows:
+                key = (row["split"], row["clip_id"])
+                if key not in written:
+                    written.add(key)
+                    writer.writerow(row)
+    return len(written)
+
+
+def archives_of(store: str) -> list[ArchiveRecord]:
+    """Returns the records of the archives of a store, by URL."""
+    return sorted(read_archive_records(store), key=lambda record: record.url)

@@ -1,0 +1,271 @@
+"""Fetching as its users do it: real videos on a server that fails in every way, stopped, killed, and run again."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from beam_pipeline.records import parse_sequence_example
+from beam_pipeline.tfrecord import read_records
+from tests.beam_pipeline.clips_on_disk import write_clip, write_list
+from tests.beam_pipeline.faulty_server import Fault, FaultyServer
+
+ROOT = Path(__file__).parents[2]
+VIDEOS = ["-dash000000", "--twice0000", "_under00000", "plain000000", "Case0000000"]
+CLIPS = [f"{video}_{start:06d}_{start + 2:06d}" for video in VIDEOS for start in (1, 4)]
+SECONDS = 8.0
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("videos")
+    for n, video in enumerate(VIDEOS):
+        write_clip(folder / f"{video}.mp4", SECONDS, hue=n * 50, fps=30)
+    return folder
+
+
+@pytest.fixture
+def server(videos: Path) -> Iterator[FaultyServer]:
+    with FaultyServer() as server:
+        for video in VIDEOS:
+            server.files[f"/{video}.mp4"] = videos / f"{video}.mp4"
+            server.types[f"/{video}.mp4"] = "video/mp4"
+        yield server
+
+
+class Place:
+    """A list of clips, a store and an output, and the commands that fill them."""
+
+    def __init__(self, folder: Path, server: FaultyServer, clips: list[str] = CLIPS):
+        self.folder = folder
+        self.server = server
+        self.store = folder / "store"
+        write_list(folder / "train.csv", clips)
+
+    def command(self, name: str, *extra: str) -> list[str]:
+        settings = {
+            "name": "tiny",
+            "splits.train.annotations": self.folder / "train.csv",
+            "splits.train.shards": 2,
+            "source.kind": "youtube",
+            "source.store": self.store,
+            "source.youtube.url": f"http://127.0.0.1:{self.server.port}/{{id}}.mp4",
+            "source.requests_per_minute": 6000,
+            "source.backoff_s": 0.1,
+            "source.pause_s": 0.2,
+            "source.min_free_gib": 0.1,
+            "source.visits_at_a_time": 2,
+            "workers": 1,
+            "encode.shorter_side": 64,
+        }
+        pairs = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+        return [sys.executable, "-m", "beam_pipeline", name, "--data_dir", str(self.folder), *pairs, *extra]
+
+    def call(self, name: str, *extra: str, status: int = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(self.command(name, *extra), cwd=ROOT, capture_output=True, text=True, timeout=300)
+        assert done.returncode == status, done.stderr + done.stdout
+        return done
+
+    def run(self, *extra: str, status: int = 0, name: str = "run") -> dict:
+        return json.loads(self.call(name, "--json", *extra, status=status).stdout)
+
+    @property
+    def output(self) -> Path:
+        return self.folder / "tiny" / "1.0.0"
+
+    def fates(self, ledger: Path | None = None) -> dict[str, str]:
+        rows = pq.read_table((ledger or self.output) / "clips-train.parquet").to_pylist()
+        return {row["clip_id"]: row["reason"] or row["status"] for row in rows}
+
+    def rows(self) -> dict[str, dict]:
+        rows = pq.read_table(self.output / "clips-train.parquet").to_pylist()
+        return {row["clip_id"]: row for row in rows}
+
+    def clips(self) -> dict[str, bytes]:
+        """The content of the store's clips by their names."""
+        return {path.name: path.read_bytes() for path in self.store.glob("fetched/*/*")}
+
+    def visited(self) -> Counter[str]:
+        """How many answers gave a page (the first bytes) of each video since the last call."""
+        asked, self.server.requests[:] = list(self.server.requests), []
+        return Counter(Path(request.path).stem for request in asked)
+
+
+@pytest.fixture
+def place(tmp_path: Path, server: FaultyServer) -> Place:
+    return Place(tmp_path, server)
+
+
+def frames(output: Path) -> dict[str, list[bytes]]:
+    examples = [
+        parse_sequence_example(record)
+        for path in sorted(output.glob("*.tfrecord-*"))
+        for record in read_records(str(path))
+    ]
+    return {
+        context["example/id"][0].decode(): [value[0] for value in lists["image/encoded"]] for context, lists in examples
+    }
+
+
+def test_one_job_fetches_and_encodes_and_its_frames_are_those_of_the_whole_videos(
+    place: Place, videos: Path, tmp_path: Path
+) -> None:
+    summary = place.run()
+    assert summary["splits"][0]["written"] == len(CLIPS)
+    assert set(place.clips()) == {f"{clip}.mp4" for clip in CLIPS}
+    whole = Place(tmp_path / "whole", place.server) if (tmp_path / "whole").mkdir() is None else None
+    assert whole
+    whole.run("--set", "source.kind=local", "--set", f"source.store={videos}", "--set", "source.trimmed=false")
+    assert frames(place.output) == frames(whole.output)
+
+
+def test_what_is_in_the_store_is_not_fetched_again_and_what_failed_for_good_only_if_asked(place: Place) -> None:
+    place.server.files.pop(f"/{VIDEOS[0]}.mp4")
+    place.run()
+    dead = [clip for clip in CLIPS if clip.startswith(VIDEOS[0])]
+    assert place.fates() == {clip: "not_found" if clip in dead else "ok" for clip in CLIPS}
+    assert all("404" in place.rows()[clip]["detail"] and not place.rows()[clip]["transient"] for clip in dead)
+    place.visited()
+    place.run()
+    assert not place.visited()
+    place.run("--retry", "permanent")
+    assert set(place.visited()) == {VIDEOS[0]}
+    assert place.rows()[dead[0]]["attempts"] == 2
+
+
+def test_another_data_set_of_the_same_store_visits_nobody(place: Place) -> None:
+    place.server.files.pop(f"/{VIDEOS[0]}.mp4")
+    place.run()
+    place.visited()
+    summary = place.run("--set", "config=small", "--set", "encode.shorter_side=32")
+    assert summary["splits"][0]["written"] == len(CLIPS) - 2
+    assert summary["splits"][0]["failed"] == {"not_found": 2}
+    assert not place.visited()
+
+
+def test_fetch_fills_the_store_and_run_then_asks_nobody(place: Place) -> None:
+    place.server.files.pop(f"/{VIDEOS[0]}.mp4")
+    summary = place.run(name="fetch")
+    assert (summary["splits"][0]["written"], summary["splits"][0]["failed"]) == (len(CLIPS) - 2, {"not_found": 2})
+    assert not place.output.exists()
+    assert set(place.fates(place.store / ".fetch" / "clips" / "tiny")) == set(CLIPS)
+    place.visited()
+    assert place.run()["splits"][0]["written"] == len(CLIPS) - 2
+    assert not place.visited()
+
+
+def test_transient_failures_end_as_ok(place: Place) -> None:
+    paths = [f"/{video}.mp4" for video in VIDEOS]
+    place.server.faults[paths[0]] = [Fault(status=429, headers={"Retry-After": "1"})]
+    place.server.faults[paths[1]] = [Fault(status=503), Fault(status=503)]
+    place.server.faults[paths[2]] = [None, None, Fault(reset=True, after=1000)]
+    place.server.faults[paths[3]] = [Fault(reset=True)]
+    place.server.faults[paths[4]] = [None, None, Fault(truncate=True, after=1000)]
+    place.run()
+    assert set(place.fates().values()) == {"ok"}
+
+
+def test_a_site_that_refuses_stops_the_fetch_and_a_rerun_goes_on(place: Place) -> None:
+    for video in VIDEOS:
+        place.server.always[f"/{video}.mp4"] = Fault(status=429)
+    done = place.call("run", "--set", "source.stop_after=2", "--set", "source.visits_at_a_time=1", status=3)
+    assert "refusals in a row (rate_limited)" in done.stdout and "requests_per_minute" in done.stdout
+    fates = Counter(place.fates().values())
+    assert fates["not_attempted"] and fates["rate_limited"] and set(fates) == {"not_attempted", "rate_limited"}
+    place.server.always.clear()
+    place.run()
+    assert set(place.fates().values()) == {"ok"}
+
+
+def test_ids_that_cant_be_youtubes_are_bad_rows(tmp_path: Path, server: FaultyServer) -> None:
+    place = Place(tmp_path, server, ["short_000001_000003", *CLIPS[:2]])
+    place.run()
+    assert Counter(place.fates().values()) == {"ok": 2, "bad_annotation": 1}
+
+
+def test_a_disk_without_room_stops_the_run_before_it_begins(place: Place) -> None:
+    done = place.call("run", "--set", "source.min_free_gib=1000000", status=1)
+    assert "GiB" in done.stderr and str(place.store) in done.stderr
+    assert not place.clips()
+
+
+def settled(place: Place) -> dict[str, tuple[int, int]]:
+    """The clips of the store, and what changes when one is written again."""
+    return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in place.store.glob("fetched/*/*")}
+
+
+def test_killed_at_ten_moments_nothing_is_fetched_twice_or_half(
+    place: Place, tmp_path: Path, server: FaultyServer
+) -> None:
+    (tmp_path / "undisturbed").mkdir()
+    undisturbed = Place(tmp_path / "undisturbed", server)
+    undisturbed.run(name="fetch")
+    for video in VIDEOS:
+        server.always[f"/{video}.mp4"] = Fault(drip=60_000)
+    for moment in range(10):
+        process = subprocess.Popen(
+            place.command("fetch"),
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        time.sleep(5 + moment * 0.4)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        before = settled(place)
+        content = place.clips()
+        assert all(content[name] == undisturbed.clips()[name] for name in content)
+        if moment:
+            assert earlier.items() <= before.items()
+        earlier = before
+    server.always.clear()
+    place.run(name="fetch")
+    assert earlier.items() <= settled(place).items()
+    assert place.clips() == undisturbed.clips()
+
+
+def test_a_server_that_dies_and_comes_back_costs_time_alone(place: Place) -> None:
+    for video in VIDEOS:
+        place.server.always[f"/{video}.mp4"] = Fault(drip=100_000)
+    process = subprocess.Popen(
+        [*place.command("fetch", "--json"), "--set", "source.tries=10"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    while not place.server.requests:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    place.server.stop()
+    time.sleep(2)
+    place.server.always.clear()
+    place.server.start()
+    out, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err
+    assert json.loads(out)["splits"][0]["written"] == len(CLIPS)
+
+
+def test_status_tells_while_it_runs_and_after(place: Place) -> None:
+    place.call("status", status=2)
+    place.server.files.pop(f"/{VIDEOS[0]}.mp4")
+    place.run()
+    text = place.call("status").stdout
+    assert f"train: {len(CLIPS)} of {len(CLIPS)} (100.0%) clips done: {len(CLIPS) - 2} written, 2 failed" in text
+    assert "2 not_found" in text and "juggling balls" in text
+    rows = list(csv.DictReader(io.StringIO(place.call("status", "--csv").stdout)))
+    assert {row["clip_id"]: row["reason"] for row in rows} == {
+        clip: "not_found" if clip.startswith(VIDEOS[0]) else "" for clip in CLIPS
+    }
