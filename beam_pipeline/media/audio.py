@@ -18,18 +18,20 @@ from math import ceil, floor, gcd
 import av
 import numpy as np
 from av.audio.stream import AudioStream
+from av.codec.context import Flags2
 from av.container import InputContainer
 from av.stream import Discard
 
+from beam_pipeline.media.section_tag import SectionSound, section_of
 from beam_pipeline.media.settings import Audio
 
 # A decoder that starts in mid-stream needs a while until its output is right: an AAC frame for the overlap, nine MP3
 # frames for the bit reservoir, 80 ms for Opus (RFC 7845, 4.6).
-_PREROLL_S = Fraction(1)
+PREROLL_S = Fraction(1)
 # Nearer than this to the track's first sample, decoding from there costs less than a wrong seek (1 ms a second).
 _SEEK_FROM_S = 10
 # Beyond the clip on both sides: the resampler's filter reaches 4 ms, the alignment below half a period of the rates.
-_MARGIN_S = 0.1
+MARGIN_S = 0.1
 # Timestamps that are off by less than the first are jitter (Vorbis in WebM: 10 ms), by more than the second a gap (as
 # for ffmpeg's `aresample=async=1`); between them it depends on whether they come back. A lost frame is 20 ms or more.
 _JITTER_S, _GAP_S = 0.015, 0.1
@@ -84,19 +86,23 @@ def read_audio(container: InputContainer, start_s: Fraction, duration_s: Fractio
       The same bits on any x86-64 processor.
     """
     samples = np.zeros(round(duration_s * audio.sample_rate), np.float32)
-    stream = _default_stream(container)
+    stream = choose_track(container)
     filled = 0
     if stream is not None and samples.size:
+        section = section_of(container)
+        clock = section.sound if section else None
+        if clock:
+            start_s += clock.start_s
         with _portable_libav():
-            sounds = _sounds(container, stream, start_s, start_s + duration_s)
-            for run in _runs(sounds, _track_start_s(stream)):
+            sounds = _sounds(container, stream, start_s, start_s + duration_s, clock)
+            for run in _runs(sounds, clock.track_start_s if clock else _track_start_s(stream)):
                 filled = _place(run, samples, filled, start_s, audio.sample_rate)
     # Beyond full scale lies what lossy decoders and resamplers overshoot by.
     return AudioTrack(np.clip(samples, -1, 1, out=samples), filled > 0)
 
 
-def _default_stream(container: InputContainer) -> AudioStream | None:
-    """The track that ffmpeg's `map_auto_audio` takes: flagged as default, then most channels, then first."""
+def choose_track(container: InputContainer) -> AudioStream | None:
+    """Returns the track that ffmpeg's `map_auto_audio` takes: flagged as default, then most channels, then first."""
     decodable = [s for s in container.streams.audio if s.codec_context is not None]
     return max(decodable, key=lambda s: (bool(s.disposition & s.disposition.default), s.channels), default=None)
 
@@ -142,10 +148,18 @@ class _Run:
         return np.nan_to_num(samples, copy=False, nan=0, posinf=0, neginf=0)
 
 
-def _sounds(container: InputContainer, stream: AudioStream, start_s: Fraction, end_s: Fraction) -> list[_Sound]:
-    """Decodes from some time before start_s to shortly after end_s."""
+def _sounds(
+    container: InputContainer, stream: AudioStream, start_s: Fraction, end_s: Fraction, clock: SectionSound | None
+) -> list[_Sound]:
+    """Decodes from some time before start_s to shortly after end_s; both on the video's clock for a section's sound."""
     sounds: list[_Sound] = []
-    needed_from_s, needed_to_s = float(start_s) - 2 * _MARGIN_S, float(end_s) + _MARGIN_S
+    needed_from_s, needed_to_s = float(start_s) - 2 * MARGIN_S, float(end_s) + MARGIN_S
+    if clock:
+        for sound in _section_sounds(container, stream, clock):
+            if sound.near_s >= needed_to_s:
+                break
+            sounds.append(sound)
+        return sounds
     for frame in _frames(container, stream, start_s):
         tick_s = frame.time_base or stream.time_base or Fraction(1, frame.sample_rate)
         if frame.pts is not None:
@@ -161,6 +175,37 @@ def _sounds(container: InputContainer, stream: AudioStream, start_s: Fraction, e
         samples = _mono(frame) if needed else None
         sounds.append(_Sound(time_s, near_s, tick_s, frame.sample_rate, frame.samples, samples))
     return sounds
+
+
+def _section_sounds(container: InputContainer, stream: AudioStream, clock: SectionSound) -> Iterator[_Sound]:
+    """Decodes all of a section's sound, at the times that the same packets had in the video."""
+    stream.codec_context.flags2 |= Flags2.skip_manual.value  # what its decoder's delay was, the clock says
+    skip = clock.skip
+    for frame, following in _with_next(_frames(container, stream, None)):
+        if frame.pts is None:
+            continue
+        begin = min(skip, frame.samples)
+        end = frame.samples - (clock.discard if following is None else 0)
+        skip -= begin
+        if begin >= end:
+            continue
+        rate = frame.sample_rate
+        ticks = clock.video_ticks(frame.pts, rate) + _rescaled(begin, Fraction(1, rate) / clock.tick_s)
+        time_s = ticks * clock.tick_s
+        yield _Sound(time_s, float(time_s), clock.tick_s, rate, end - begin, _mono(frame)[begin:end])
+
+
+def _with_next(frames: Iterator[av.AudioFrame]) -> Iterator[tuple[av.AudioFrame, av.AudioFrame | None]]:
+    frame = next(frames, None)
+    while frame is not None:
+        following = next(frames, None)
+        yield frame, following
+        frame = following
+
+
+def _rescaled(count: int, factor: Fraction) -> int:
+    """As libavutil rounds: to the nearest, halves up."""
+    return floor(count * factor + Fraction(1, 2))
 
 
 def _runs(sounds: list[_Sound], track_start_s: Fraction) -> Iterator[_Run]:
@@ -214,13 +259,13 @@ def _begin_s(members: list[_Sound], indices: list[int]) -> Fraction:
     return member.time_s - Fraction(index, member.rate)
 
 
-def _frames(container: InputContainer, stream: AudioStream, start_s: Fraction) -> Iterator[av.AudioFrame]:
-    """Yields all that decodes, from some time before start_s on; what doesn't decode is left out."""
+def _frames(container: InputContainer, stream: AudioStream, start_s: Fraction | None) -> Iterator[av.AudioFrame]:
+    """Yields all that decodes, from where it is or some time before start_s on; what doesn't decode is left out."""
     stream.codec_context.thread_count = 1
     for other in container.streams:
         if other.index != stream.index:
             other.discard = Discard.all
-    packets = _packets_from(container, stream, start_s - _PREROLL_S)
+    packets = container.demux(stream) if start_s is None else packets_from(container, stream, start_s - PREROLL_S)
     while True:
         try:
             packet = next(packets, None)
@@ -241,7 +286,14 @@ def _frames(container: InputContainer, stream: AudioStream, start_s: Fraction) -
                 yield frame
 
 
-def _packets_from(container: InputContainer, stream: AudioStream, time_s: Fraction) -> Iterator[av.Packet]:
+def packets_from(container: InputContainer, stream: AudioStream, time_s: Fraction) -> Iterator[av.Packet]:
+    """Yields a track's packets from a time on, or from before it.
+
+    Args:
+      container: at its beginning.
+      stream: the track.
+      time_s: on the container's clock.
+    """
     time_base = stream.time_base
     first_s = _track_start_s(stream)
     if time_base is None or time_s - first_s < _SEEK_FROM_S:
@@ -304,7 +356,7 @@ def _packed(frame: av.AudioFrame) -> av.AudioFrame:
 def _place(run: _Run, samples: np.ndarray, filled: int, start_s: Fraction, rate: int) -> int:
     """Writes a run's sound to where it belongs in `samples`, from index `filled` on; returns the new `filled`."""
     offset_s = run.begin_s - start_s
-    margin = ceil(_MARGIN_S * run.rate)
+    margin = ceil(MARGIN_S * run.rate)
     low = max(0, floor(-offset_s * run.rate) - margin)
     high = min(run.num_samples, ceil((Fraction(len(samples), rate) - offset_s) * run.rate) + margin)
     if high <= low:

@@ -10,6 +10,7 @@ from av.container import InputContainer
 from av.container.core import Flags
 
 from beam_pipeline.clips import ClipError
+from beam_pipeline.media.section_tag import TAG
 
 # Demuxers of single media files. Left out on purpose: playlists and scripts (hls, concat, dash, …), which would make
 # libavformat open other files or URLs at a stranger's word.
@@ -19,19 +20,32 @@ _DEMUXERS = (
 )
 
 
-def open_container(path: str) -> InputContainer:
-    """Opens a local path or any Beam file system's URL for reading; close it, or use it in a `with`.
+def open_container(source: str | BinaryIO) -> InputContainer:
+    """Opens a local path, any Beam file system's URL, or a file for reading; close it, or use it in a `with`.
+
+    A section that was cut out of a video (`section.cut_section`) is opened without applying its edit list, so that
+    what lies before the clip can be had, at negative times.
 
     Raises:
       ClipError: `not_found` where there is no such file, `unsupported` for a format that is not a media container,
         `unreadable` for anything that libavformat can't open.
     """
+    container = _open(source, {})
+    if TAG not in container.metadata:
+        return container
+    container.close()
+    if not isinstance(source, str):
+        source.seek(0)
+    return _open(source, {"advanced_editlist": "0"})
+
+
+def _open(source: str | BinaryIO, options: dict[str, str]) -> InputContainer:
     try:
         container = av.open(
-            open_file(path) if "://" in path else path,
+            open_file(source) if isinstance(source, str) and "://" in source else source,
             "r",
             metadata_errors="ignore",  # tags in other encodings than UTF-8 are common and never needed
-            options={"format_whitelist": _DEMUXERS},
+            options={"format_whitelist": _DEMUXERS, **options},
         )
     except FileNotFoundError as error:
         raise ClipError("not_found", "the file has gone since the store was listed") from error

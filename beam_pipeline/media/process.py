@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from beam_pipeline.media.task import ClipTask, EncodedClip
+from beam_pipeline.media.task import ClipTask, EncodedClip, Probed, ProbeTask
 
 
 def prepare_decoder(store_options: dict[str, Any] | None = None) -> None:
@@ -22,13 +22,18 @@ def prepare_decoder(store_options: dict[str, Any] | None = None) -> None:
     from beam_pipeline.media import encoding  # noqa: F401 - loaded now, so that no clip's budget pays for it
     from beam_pipeline.media.memory import reuse_freed_memory
 
+    use_store_options(store_options)
+    cv2.setNumThreads(1)
+    reuse_freed_memory()
+
+
+def use_store_options(store_options: dict[str, Any] | None) -> None:
+    """Gives Beam's file systems the pipeline's options, unless there are none."""
     if store_options is not None:
         from apache_beam.io.filesystems import FileSystems
         from apache_beam.options.pipeline_options import PipelineOptions
 
         FileSystems.set_options(PipelineOptions.from_dictionary(store_options))
-    cv2.setNumThreads(1)
-    reuse_freed_memory()
 
 
 def run_clip_task(task: ClipTask) -> EncodedClip:
@@ -36,3 +41,10 @@ def run_clip_task(task: ClipTask) -> EncodedClip:
     from beam_pipeline.media.encoding import encode_clip
 
     return encode_clip(task)
+
+
+def run_probe_task(task: ProbeTask) -> Probed:
+    """Runs `probing.probe_clip`."""
+    from beam_pipeline.media.probing import probe_clip
+
+    return probe_clip(task)

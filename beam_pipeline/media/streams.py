@@ -23,6 +23,15 @@ from beam_pipeline.media.timing import TimestampGuess
 
 _DEFAULT_STREAM_BONUS_PX = 5_000_000
 
+# How far before a clip to look for a key frame, in turn: formats seek by decoding order, by a coarse index or by
+# guessing at byte positions, so the first place they come to may lie behind the clip's start.
+SEEK_BACK_S = (0, 2, 10, 60)
+
+# A file is `damaged` when more than this of the footage that its header announces is missing, in seconds and as a
+# part. Headers round, and count the sound that goes on after the last frame.
+_MISSING_S = 1
+_MISSING_PART = Fraction(1, 10)
+
 
 class UnsafeSeekError(Exception):
     """What follows a seek can't be trusted to equal what decoding from the beginning gives."""
@@ -78,9 +87,10 @@ def choose_stream(container: InputContainer) -> VideoStream:
         raise ClipError("no_video", f"the file has {only_cover}")
     if best.codec_context is None:
         raise ClipError("unsupported", "there is no decoder for its video stream")
-    best.codec_context.thread_count = 1
-    best.codec_context.thread_type = ThreadType.NONE
-    best.codec_context.flags |= CodecFlags.bitexact.value  # or MPEG-4's and Theora's motion compensation is not, on x86
+    if not best.codec_context.is_open:
+        best.codec_context.thread_count = 1
+        best.codec_context.thread_type = ThreadType.NONE
+        best.codec_context.flags |= CodecFlags.bitexact.value  # or MPEG-4's motion compensation is not, on x86
     return best
 
 
@@ -116,7 +126,7 @@ def pictures(
     """
     guess = TimestampGuess()
     time_base = stream.time_base or Fraction(1, av.time_base)
-    usual_ticks = _frame_ticks(stream, time_base)
+    usual_ticks = usual_frame_ticks(stream, time_base)
     next_ticks = 0
     last_ticks: int | None = None
     for frame in _decoded(container, stream, health, after_seek):
@@ -169,7 +179,21 @@ def rewind(container: InputContainer, stream: VideoStream) -> None:
     raise ClipError("unsupported", f"{container.format.name} files can't be sought")
 
 
-def _frame_ticks(stream: VideoStream, time_base: Fraction) -> int:
+def ends_before_announced(container: InputContainer, stream: VideoStream, end_s: Fraction) -> bool:
+    """Whether footage that ends at `end_s` is notably less than what the header announces."""
+    if stream.duration is not None and stream.time_base is not None:
+        length_s = stream.duration * stream.time_base
+        announced_s = (stream.start_time or 0) * stream.time_base + length_s
+    elif container.duration is not None:
+        length_s = Fraction(container.duration, av.time_base)
+        announced_s = Fraction(container.start_time or 0, av.time_base) + length_s
+    else:
+        return False
+    return announced_s - end_s > _MISSING_S and announced_s - end_s > _MISSING_PART * length_s
+
+
+def usual_frame_ticks(stream: VideoStream, time_base: Fraction) -> int:
+    """Returns how long a frame lasts that doesn't say so itself."""
     rate = stream.guessed_rate or stream.average_rate or Fraction(25)
     return max(1, math.floor(1 / (rate * time_base)))  # as libavformat rounds, where it fills in durations itself
 

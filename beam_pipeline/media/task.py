@@ -49,3 +49,29 @@ class FileError(ClipError):
         super().__init__(reason, detail)
         self.args = (reason, detail, crc32c)
         self.crc32c = crc32c
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeTask:
+    """A clip and where the file that holds it is."""
+
+    path: str
+    clip: Clip
+    settings: MediaSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What a file's header and first frame say.
+
+    Attributes:
+      duration_s: the clip's footage, 0 where the header says nothing.
+      width: of the coded frames, pixels.
+      height: of the coded frames.
+      has_audio: whether there is a track of sound.
+    """
+
+    duration_s: float
+    width: int
+    height: int
+    has_audio: bool

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-import av
 import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
@@ -14,27 +13,21 @@ from av.video.stream import VideoStream
 from beam_pipeline.clips import ClipError
 from beam_pipeline.media.deinterlacing import deinterlaced
 from beam_pipeline.media.jpegs import FrameEncoder, decode_luma
+from beam_pipeline.media.section_tag import section_of
 from beam_pipeline.media.settings import Encode
 from beam_pipeline.media.streams import (
+    SEEK_BACK_S,
     Health,
     Picture,
     UnsafeSeekError,
     choose_stream,
     clock_origin_s,
+    ends_before_announced,
     pictures,
     rewind,
     seek,
 )
 from beam_pipeline.media.timing import OutputGrid, num_outputs
-
-# How far before a clip to look for a key frame, in turn: formats seek by decoding order, by a coarse index or by
-# guessing at byte positions, so the first place they come to may lie behind the clip's start.
-_SEEK_BACK_S = (0, 2, 10, 60)
-
-# A file is `damaged` when more than this of the footage that its header announces is missing, in seconds and as a
-# part. Headers round, and count the sound that goes on after the last frame.
-_MISSING_S = 1
-_MISSING_PART = Fraction(1, 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +87,8 @@ def read_frames(
       start_us: the annotated start in the source video, microseconds.
       end_us: the annotated end.
       trimmed: `true`: the file is the clip, which begins with its first frame and lasts end - start; `whole`: it is all
-        of the file, whatever was annotated; `false`: it is [start, end) of the file's own clock.
+        of the file, whatever was annotated; `false`: it is [start, end) of the file's own clock. A section that was cut
+        out of a video has time 0 where the clip begins, and its frames are those of the video.
       encode: rate, size, quality and limits.
       keep_luma: whether to return `Frames.luma`.
 
@@ -107,10 +101,21 @@ def read_frames(
     if asked_s is not None and asked_s > encode.max_duration_s:
         raise ClipError("too_large", f"the clip lasts {_text(asked_s)} s, more than {encode.max_duration_s:g} s")
     stream = choose_stream(container)
+    if section := section_of(container):
+        if asked_s is None:
+            asked_s = Fraction(section.end_us - section.start_us, 1_000_000)
+            if asked_s > encode.max_duration_s:
+                raise ClipError("too_large", f"the file holds more than {encode.max_duration_s:g} s of video")
+        start_s = Fraction(start_us - section.start_us if trimmed == "false" else 0, 1_000_000)
+        try:
+            return _read(container, stream, start_s, asked_s, encode, keep_luma, after_seek=section.sought)
+        except UnsafeSeekError:
+            rewind(container, stream)
+            return _read(container, stream, start_s, asked_s, encode, keep_luma, after_seek=False)
     if trimmed != "false":
         return _read(container, stream, None, asked_s, encode, keep_luma, after_seek=False)
     start_s = clock_origin_s(container) + Fraction(start_us, 1_000_000)
-    for back_s in _SEEK_BACK_S:
+    for back_s in SEEK_BACK_S:
         if not seek(container, stream, start_s - back_s):
             break
         try:
@@ -175,7 +180,7 @@ def _read(
         start_s=start_s,
         duration_s=duration_s,
         short=asked_s is not None and asked_s - duration_s > 1 / (2 * encode.fps),
-        damaged=health.damaged or (footage.exhausted and _ends_before_announced(container, stream, footage.end_s)),
+        damaged=health.damaged or (footage.exhausted and _is_cut_off(container, stream, footage.end_s)),
         interlaced=interlaced,
         upscaled=encoder.size.upscaled,
         repeated_frames=encoder.repeated_frames,
@@ -231,16 +236,9 @@ class _Footage:
             yield current, last - covered
 
 
-def _ends_before_announced(container: InputContainer, stream: VideoStream, end_s: Fraction) -> bool:
-    if stream.duration is not None and stream.time_base is not None:
-        length_s = stream.duration * stream.time_base
-        announced_s = (stream.start_time or 0) * stream.time_base + length_s
-    elif container.duration is not None:
-        length_s = Fraction(container.duration, av.time_base)
-        announced_s = Fraction(container.start_time or 0, av.time_base) + length_s
-    else:
-        return False
-    return announced_s - end_s > _MISSING_S and announced_s - end_s > _MISSING_PART * length_s
+def _is_cut_off(container: InputContainer, stream: VideoStream, end_s: Fraction) -> bool:
+    section = section_of(container)
+    return section.damaged if section else ends_before_announced(container, stream, end_s)
 
 
 def _text(seconds: Fraction) -> str:
