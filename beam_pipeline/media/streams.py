@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import NamedTuple, cast
 
 import av
+from av.audio.stream import AudioStream
 from av.codec.context import Flags as CodecFlags
 from av.codec.context import ThreadType
 from av.container import InputContainer
@@ -161,7 +162,7 @@ def seek(container: InputContainer, stream: VideoStream, time_s: Fraction) -> bo
     return True
 
 
-def rewind(container: InputContainer, stream: VideoStream) -> None:
+def rewind(container: InputContainer, stream: VideoStream | AudioStream) -> None:
     """Goes back to the beginning.
 
     Raises:
