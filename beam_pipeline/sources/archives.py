@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
@@ -162,11 +163,12 @@ class _Reading:
         self._seen: set[str] = set()  # clip ids
         self._unpublished: deque[Future[StoredFile]] = deque()
         self._unchecked = 0  # bytes written since there was room for them
-        self._recorded_at = 0.0
+        self._recorded_at = -math.inf
         record.size, record.etag = stream.size, stream.etag
 
     def clips(self) -> Iterator[StoredFile]:
         """Yields each clip that is in the store, and notes what was passed over; raises as `members` does."""
+        self._note()
         try:
             for member in members(self._stream):
                 yield from self._take(member)
