@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from beam_pipeline.clips import ClipError
@@ -26,19 +26,22 @@ class Site:
 
     def __init__(self, youtube: YouTube, proxy: str | None, target_px: int, with_audio: bool):
         self._refusals: list[BaseException] = []
+        self._answers: list[Response] = []
         self._rate = youtube.rate_kib_s * 1024 if youtube.rate_kib_s else None
         self._ydl: YoutubeDL = load_yt_dlp().YoutubeDL(parameters(youtube, proxy, target_px, with_audio))
         self._urlopen = self._ydl.urlopen
-        self._ydl.urlopen = self._open_noting_refusals
+        self._ydl.urlopen = self._open
 
-    def _open_noting_refusals(self, request: Any) -> Response:
+    def _open(self, request: Any) -> Response:
+        """Is yt-dlp's `urlopen`, which all that it asks goes through, and notes what came of it."""
         from yt_dlp.networking.exceptions import HTTPError, TransportError
 
         try:
-            return self._urlopen(request)
+            self._answers.append(self._urlopen(request))
         except (HTTPError, TransportError) as error:
             self._refusals.append(error)
             raise
+        return self._answers[-1]
 
     def offer(self, video_id: str, url: str, with_audio: bool) -> tuple[float | None, list[Format]]:
         """Asks what there is of a video.
@@ -51,8 +54,13 @@ class Site:
           FetchError: there is nothing.
         """
         self._refusals.clear()
-        with self.errors():
-            info = self._ydl.extract_info(url, download=False)
+        try:
+            with self.errors():
+                info = self._ydl.extract_info(url, download=False)
+        finally:
+            for answer in self._answers:  # whose rest nobody will read
+                answer.close()
+            self._answers.clear()
         if not info or info.get("_type", "video") != "video":
             raise FetchError("unsupported", "there is a list of videos, not one, at its address")
         if info.get("extractor_key") == "Youtube" and info.get("id") != video_id:
@@ -92,7 +100,7 @@ class Site:
         headers = {**(chosen.get("http_headers") or {}), "Accept-Encoding": "identity"}
         if first is not None:
             headers["Range"] = f"bytes={first}-{'' if end is None else end - 1}"
-        response = self._ydl.urlopen(Request(url, headers=headers))
+        response = self._urlopen(Request(url, headers=headers))
         return cast("Response", _Slow(response, self._rate)) if self._rate else response
 
 

@@ -1,11 +1,11 @@
-"""YouTube on 127.0.0.1, as a proxy that ends TLS: what yt-dlp's own YouTube extractor asks, it answers as the site does.
+"""YouTube on 127.0.0.1, as a proxy that ends TLS: it answers yt-dlp's own YouTube extractor as the site does.
 
     with FakeYouTube() as youtube:
-        youtube.videos['-abcdefghij'] = Video(BOT_CHECK)
-        yt_dlp.YoutubeDL({'proxy': youtube.proxy, 'nocheckcertificate': True}).extract_info(...)
+        youtube.videos["-abcdefghij"] = Video(BOT_CHECK)
+        yt_dlp.YoutubeDL({"proxy": youtube.proxy, "nocheckcertificate": True}).extract_info(...)
 
-Answered are the watch page, that of the embedded player, and `youtubei/v1/player`, and googlevideo.com with Range requests and the faults of
-`FaultyServer` (whose paths are `/videoplayback/ID/ITAG` here). Everything else is a 404.
+Answered are the watch page, that of the embedded player, and `youtubei/v1/player`; and googlevideo.com, with Range
+requests and the faults of `FaultyServer` (whose paths are `/videoplayback/ID/ITAG` here). Everything else is a 404.
 """
 
 from __future__ import annotations
@@ -149,7 +149,12 @@ class FakeYouTube(FaultyServer):
             "approxDurationMs": str(video.length_s * 1000),
         }
         if stream.height:
-            described |= {"width": stream.width, "height": stream.height, "qualityLabel": f"{stream.height}p", "fps": 30}
+            described |= {
+                "width": stream.width,
+                "height": stream.height,
+                "qualityLabel": f"{stream.height}p",
+                "fps": 30,
+            }
             described |= {"quality": "medium"}
         else:
             described |= {"audioQuality": "AUDIO_QUALITY_MEDIUM", "audioSampleRate": "44100", "audioChannels": 2}
@@ -183,7 +188,7 @@ class _ProxyHandler(_Handler):
     owner: FakeYouTube
     host = ""
 
-    def do_CONNECT(self) -> None:
+    def do_CONNECT(self) -> None:  # noqa: N802
         """Says that there is a connection, and is the other end of it itself."""
         self.host = self.path.rpartition(":")[0]
         self.send_response(200, "Connection established")
@@ -194,10 +199,10 @@ class _ProxyHandler(_Handler):
         self.wfile = socketserver._SocketWriter(self.connection)  # type: ignore[attr-defined]
         self.close_connection = False
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802
         asked = urlsplit(self.path)
         query = {name: values[0] for name, values in parse_qs(asked.query).items()}
-        self.owner.asked.append(f"{self.host}{asked.path}")
+        self.owner.asked.append(f"{self.host or asked.netloc}{asked.path}")
         if self.host.endswith(".googlevideo.com") and asked.path == "/videoplayback":
             self.path = f"/videoplayback/{query['id']}/{query['itag']}"
             self._answer()
@@ -208,9 +213,9 @@ class _ProxyHandler(_Handler):
         else:
             self._send_text(404, "text/plain", "not found")
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802
         asked = urlsplit(self.path)
-        self.owner.asked.append(f"{self.host}{asked.path}")
+        self.owner.asked.append(f"{self.host or asked.netloc}{asked.path}")
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         video = self.owner.videos.get(body.get("videoId"))
         if not asked.path.endswith("/youtubei/v1/player") or video is None:
