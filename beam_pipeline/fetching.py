@@ -29,6 +29,7 @@ from beam_pipeline.sources.visits import Fetched, Visits
 from beam_pipeline.sources.youtube import VIDEO_ID_RE, VisitTask
 from beam_pipeline.store import NOT_FOUND, Absence, StoredFile, match_clips
 
+_MAY_BE_MENDED = ("crashed", "out_of_memory")  # a later version, or a larger machine, may do
 _PROBE_CPU_S, _PROBE_WALL_S = 30.0, 300.0
 _VISIT_CPU_S = 600.0  # a visit takes some seconds; a whole video that is cut here, minutes
 
@@ -186,7 +187,7 @@ def obtained(job: Job, plans: Sequence[Plan], ledger: FetchLedger, visits: Visit
         if visits is None or plan.row is None or plan.row.error or plan.file is not None or plan.has_record:
             continue
         known = ledger.rows.get(plan.key)
-        if known and known.row.status == "failed" and not (known.row.transient or job.retry_permanent):
+        if known and _failed_for_good(known.row) and not job.retry_permanent:
             absent[plan.key] = _absence(known)
         elif not VIDEO_ID_RE.fullmatch(plan.row.video_id):
             error = ClipError("bad_annotation", f"{plan.row.where}: {plan.row.video_id!r} is not one of YouTube's ids")
@@ -218,6 +219,10 @@ def obtained(job: Job, plans: Sequence[Plan], ledger: FetchLedger, visits: Visit
             yield replace(plan, file=StoredFile(fetched.result.uri, fetched.result.size))
 
 
+def _failed_for_good(row: LedgerRow) -> bool:
+    return row.status == "failed" and not row.transient and row.reason not in _MAY_BE_MENDED
+
+
 def _absence(known: StateRow) -> Absence:
     row: LedgerRow = known.row
     return Absence(row.reason, row.detail, row.attempts, row.attempted_at)
@@ -228,8 +233,8 @@ def _probe(job: Job, plan: Plan, ledger: FetchLedger) -> Task | None:
     if plan.row is None or plan.row.error or plan.file is None:
         return None
     known = ledger.rows.get(plan.key)
-    again = known is not None and (known.row.transient or (known.row.status == "failed" and job.retry_permanent))
-    if known and known.source_bytes == plan.file.size and not again:
+    settled = known and (known.row.status == "ok" or (_failed_for_good(known.row) and not job.retry_permanent))
+    if known and settled and known.source_bytes == plan.file.size:
         return None
     task = ProbeTask(job.path_of(plan.file), plan.row.clip, job.media)
     return Task(run_probe_task, task, _PROBE_CPU_S, _PROBE_WALL_S)

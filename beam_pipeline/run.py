@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import signal
 import time
 import uuid
@@ -35,11 +36,12 @@ from beam_pipeline.progress import progress_bar, write_plan
 from beam_pipeline.sources.archives import Archive, read_archive_records
 from beam_pipeline.sources.disk import check_free
 from beam_pipeline.sources.lists import archive_urls
-from beam_pipeline.sources.settings import Source
+from beam_pipeline.sources.settings import Source, YouTube
 from beam_pipeline.store import FETCH_DIR, StoreError, check_store
 from beam_pipeline.summary import SplitSummary, Summary
 from tf_data import contract
 
+_LOCK_FILE = "lock"
 _PARTIAL_RE = re.compile(r"(?P<state>.+)\.[0-9a-f]{12}(-[0-9a-f]{8})?\.(ledger\.)?partial")
 _OUR_ERRORS = (RunError, PoolError, AnnotationError, StoreError)
 # How they come back from a graph: raised again with an addition, or as the text of a traceback from another process.
@@ -188,7 +190,10 @@ def _failed_archives(job: Job) -> dict[str, str]:
 
 
 def _plain(config: Config) -> dict[str, Any]:
-    """Returns a configuration as JSON holds it."""
+    """Returns a configuration as JSON holds it, without what may be a secret: it stands beside the records."""
+    youtube = config.source.youtube
+    open_youtube = YouTube(youtube.url, youtube.format, player_clients=youtube.player_clients)
+    config = dataclasses.replace(config, source=dataclasses.replace(config.source, youtube=open_youtube))
     return json.loads(
         json.dumps(dataclasses.asdict(config), default=lambda v: str(v) if isinstance(v, Fraction) else v)
     )
@@ -200,7 +205,7 @@ def _lock(folder: str, key: str) -> Iterator[None]:
     if not files.is_local(folder):
         yield
         return
-    path = Path(folder, "lock")
+    path = Path(folder, _LOCK_FILE)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("w")
@@ -277,11 +282,14 @@ def _remove_temporaries(directory: str) -> None:
 
 
 def _remove_unfinished(job: Job) -> None:
-    """Deletes the files of clips that killed runs had not finished, which lie right in the store's own folder."""
+    """Deletes the files of clips that killed runs had not finished: what lies right in the store's own folder."""
     folder = files.join(job.store, FETCH_DIR)
     for name in list(files.names(folder)):
-        if name != "lock":
+        if name != _LOCK_FILE:
             files.delete(files.join(folder, name))
+    if files.is_local(folder):
+        for path in Path(folder).glob("visit-*"):
+            shutil.rmtree(path)
 
 
 def _split_summary(job: Job, split: str, found: Scan) -> SplitSummary:

@@ -14,9 +14,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from apache_beam.io.filesystem import BeamIOError
-from apache_beam.io.filesystems import FileSystems
-
 from beam_pipeline.clips import VIDEO_ID_RE, Clip
 
 _CUT_RE = re.compile(r"(?P<video_id>.+)_\d{6,}(?:\.\d{3,6})?_\d{6,}(?:\.\d{3,6})?")
@@ -133,6 +130,9 @@ def _walk_local(store: str) -> Iterator[tuple[str, int]]:
 
 
 def _walk_remote(store: str, limit: int | None = None, may_be_empty: bool = False) -> Iterator[tuple[str, int]]:
+    from apache_beam.io.filesystem import BeamIOError  # visits know the store's names and never pay for Beam
+    from apache_beam.io.filesystems import FileSystems
+
     root = store.rstrip("/") + "/"
     found = False
     try:
