@@ -14,7 +14,7 @@ from pathlib import Path
 
 from beam_pipeline import files
 from beam_pipeline.ledger import ShardState, StateRow, read_state, state_path
-from beam_pipeline.store import FETCH_DIR, list_store
+from beam_pipeline.store import list_store
 from beam_pipeline.verifying import verify_shard
 
 
@@ -126,12 +126,7 @@ def _real(path: str) -> str:
 
 
 def _is_within(path: str, store: str) -> bool:
-    """Whether a path is that of a file in the store itself, and no link; what sources keep in `.fetch` is not."""
-    if not files.is_local(store):
-        root = store.rstrip("/") + "/"
-        inner = path.removeprefix(root).split("/")
-        return path.startswith(root) and ".." not in inner and inner[0] != FETCH_DIR
-    if not files.is_local(path) or Path(path).is_symlink():
-        return False
-    root_folder, real = Path(store).resolve(), Path(path).resolve()
-    return real.is_relative_to(root_folder) and real.relative_to(root_folder).parts[0] != FETCH_DIR
+    """Whether a path of those that the store lists is in the store itself: no link, and behind none that leads out."""
+    if not files.is_local(path):
+        return True
+    return not Path(path).is_symlink() and Path(path).resolve().is_relative_to(Path(store).resolve())

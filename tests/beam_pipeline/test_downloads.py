@@ -145,7 +145,7 @@ def test_redirects_to_other_schemes_are_refused(server: FaultyServer, tmp_path: 
 def test_zipped_files_stay_zipped_whatever_the_server_says_of_them(server: FaultyServer, tmp_path: Path) -> None:
     zipped = gzip.compress(LIST)
     server.files["/train.csv.gz"] = zipped
-    server.faults["/train.csv.gz"] = [Fault(headers={"Content-Encoding": "gzip"})]
+    server.always["/train.csv.gz"] = Fault(headers={"Content-Encoding": "gzip"})
     path = fetch(server, tmp_path, "/train.csv.gz")
     assert path.read_bytes() == zipped
     assert len(list(read_rows(str(path)))) == 2

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from apache_beam.io.filesystems import FileSystems
@@ -135,7 +136,7 @@ def test_a_shard_that_is_right_has_no_problems(place: Place) -> None:
 
 def test_a_row_that_its_record_contradicts_is_told(place: Place) -> None:
     state = state_of(place)
-    changes = [{"clip_id": "else"}, {"label_index": 9}, {"num_frames": 9}, {"position": 0}]
+    changes: list[dict[str, Any]] = [{"clip_id": "else"}, {"label_index": 9}, {"num_frames": 9}, {"position": 0}]
     rows = [replace(row, row=replace(row.row, **change)) for row, change in zip(state.rows, changes, strict=True)]
     found = verify_shard(str(place.output), "tiny", replace(state, rows=tuple(rows)))
     assert [problem.split(": ", 2)[2] for problem in found] == [
@@ -143,6 +144,15 @@ def test_a_row_that_its_record_contradicts_is_told(place: Place) -> None:
         f"has the label [{state.rows[1].row.label_index}], expected [9]",
         f"has {state.rows[2].row.num_frames} frames, expected 9",
         f"is at offset {state.rows[3].offset}, and the state has it at {state.rows[3].offset} of {SHARD}, as record 0",
+    ]
+
+
+def test_a_record_of_another_length_than_its_row_s_is_told(place: Place) -> None:
+    state = state_of(place)
+    row, size = state.rows[3], state.rows[3].row.bytes
+    longer = replace(state, rows=(*state.rows[:3], replace(row, row=replace(row.row, bytes=size + 1))))
+    assert verify_shard(str(place.output), "tiny", longer) == [
+        f"{SHARD}: record 3, of {CLIPS[3]}: has {size} bytes, expected {size + 1}"
     ]
 
 
@@ -173,6 +183,13 @@ def test_files_that_have_changed_or_failed_stay(place: Place) -> None:
     assert found.kept == {"not the file that its record was made from": 1}
     assert found.problems == []
     assert left(place) == CLIPS[:2]
+
+
+def test_a_file_that_is_to_be_read_again_stays(place: Place) -> None:
+    state = state_of(place)
+    write(place, replace(state, rows=(replace(state.rows[0], source_crc32c=-1), *state.rows[1:])))
+    assert pruned(place).kept == {"not the file that its record was made from": 1}
+    assert left(place) == CLIPS[:1]
 
 
 def test_the_original_of_a_replacement_would_be_taken_next_so_both_stay(place: Place) -> None:
@@ -221,14 +238,17 @@ def test_links_and_what_is_outside_the_store_stay(place: Place, tmp_path: Path) 
         place.store / f"{CLIPS[0]}.mp4",
         place.store / "folder" / f"{CLIPS[1]}.mp4",
         place.store / ".fetch" / f"{CLIPS[2]}.mp4",
-        place.store / "folder" / ".." / "store" / f"{CLIPS[3]}.mp4",
+        place.store / f"{CLIPS[3]}.mp4",
     ]
     rows = [replace(row, row=replace(row.row, source_uri=str(uri))) for row, uri in zip(state.rows, uris, strict=True)]
     write(place, replace(state, rows=tuple(rows)))
-    assert pruned(place).kept == {"a link, or not in the store itself": 2}
+    (place.store / "pool").write_bytes((place.store / f"{CLIPS[3]}.mp4").read_bytes())
+    (place.store / f"{CLIPS[3]}.mp4").unlink()
+    (place.store / f"{CLIPS[3]}.mp4").symlink_to("pool")
+    assert pruned(place).kept == {"a link, or not in the store itself": 3}
     assert (outside / "linked.mp4").exists()
     assert (outside / f"{CLIPS[1]}.mp4").exists()
-    assert left(place) == [CLIPS[0], *CLIPS[2:]]
+    assert left(place) == [CLIPS[0], *CLIPS[2:], "pool"]
 
 
 def test_a_store_that_is_elsewhere_loses_nothing(place: Place, tmp_path: Path) -> None:
