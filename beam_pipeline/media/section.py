@@ -12,19 +12,22 @@ edit list presents [0, end - start); a tag says what the file is a section of, f
 from __future__ import annotations
 
 import io
+import random
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from math import ceil, lcm
+from operator import add
 from pathlib import Path
 from typing import BinaryIO, cast
 
 import av
 from av.audio.stream import AudioStream
 from av.codec.context import CodecContext
-from av.container import InputContainer, OutputContainer
+from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Discard, Stream
 from av.video.codeccontext import VideoCodecContext
@@ -32,7 +35,7 @@ from av.video.stream import VideoStream
 
 from beam_pipeline.clips import ClipError
 from beam_pipeline.media import audio as sound
-from beam_pipeline.media.section_tag import TAG, Section, SectionSound
+from beam_pipeline.media.section_tag import SITINGS, TAG, Section, SectionSound
 from beam_pipeline.media.streams import (
     SEEK_BACK_S,
     choose_stream,
@@ -90,60 +93,62 @@ def cut_section(
     """
     try:
         stream = choose_stream(video)
-        start_s, end_s = Fraction(start_us, 1_000_000), Fraction(end_us, 1_000_000)
-        tracks, sought, damaged = _video_track(video, stream, start_s, end_s)
-        clock = None
-        if audio is not None and (track := sound.choose_track(audio)) is not None:
-            found = _sound_track(audio, track, start_s, end_s)
+        track, section = _video_track(video, stream, start_us, end_us)
+        tracks = [track]
+        if audio is not None and (audio_stream := sound.choose_track(audio)) is not None:
+            found = _sound_track(audio, audio_stream, Fraction(start_us, 1_000_000), Fraction(end_us, 1_000_000))
             if found is not None:
                 tracks.append(found[0])
-                clock = found[1]
+                section = replace(section, sound=found[1])
     except av.error.MemoryError:
         raise
     except av.error.FFmpegError as error:
         raise ClipError("unreadable", f"libav: {error.strerror}") from error
-    tag = Section(start_us, end_us, sought, damaged, clock).to_tag()
     with Path(path).open("w+b") as file:
-        _write(file, tracks, tag)
+        _write(file, tracks, section.to_tag())
 
 
 # -- Which packets ----------------------------------------------------------------------------------------------------
 
 
-def _video_track(
-    container: InputContainer, stream: VideoStream, start_s: Fraction, end_s: Fraction
-) -> tuple[list[_Track], bool, bool]:
-    """Returns the track, whether it was sought, and whether the video ends well before what its header announces."""
-    origin_s = clock_origin_s(container)
+def _video_track(container: InputContainer, stream: VideoStream, start_us: int, end_us: int) -> tuple[_Track, Section]:
+    start_s = clock_origin_s(container) + Fraction(start_us, 1_000_000)
+    end_s = start_s + Fraction(end_us - start_us, 1_000_000)
     _read_only(container, stream)
-    packets, sought, at_end = _video_packets(container, stream, origin_s + start_s, origin_s + end_s)
+    packets, sought, at_end = _video_packets(container, stream, start_s, end_s)
     tick_s = stream.time_base or Fraction(1, av.time_base)
-    timescale = _exact_timescale(tick_s, origin_s + start_s, origin_s + end_s)
+    timescale = _exact_timescale(tick_s, start_s, end_s)
     usual_ticks = usual_frame_ticks(stream, tick_s)
-    ends_s = max((p.pts + (p.duration or usual_ticks)) * tick_s for p in packets if p.pts is not None)
-    if ends_s <= origin_s + start_s:
+    pts = [packet.pts for packet in packets if packet.pts is not None]
+    dts = _decoding_order(pts, [packet.dts for packet in packets])
+    durations = [packet.duration or usual_ticks for packet in packets]
+    ends_s = max(map(add, pts, durations)) * tick_s
+    if ends_s <= start_s:
         raise ClipError("no_overlap", "the video ends before the clip begins")
-    damaged = at_end and ends_before_announced(container, stream, ends_s)
-    dts = _decoding_order([p.pts for p in packets if p.pts is not None], [p.dts for p in packets])
-    shift = round((origin_s + start_s) * timescale)
-
-    def to_file(ticks: int) -> int:
-        return round(ticks * tick_s * timescale) - shift
-
-    for packet, its_dts in zip(packets, dts, strict=True):
-        assert packet.pts is not None
-        its_duration = round((packet.duration or usual_ticks) * tick_s * timescale)
-        packet.pts, packet.dts, packet.duration = to_file(packet.pts), to_file(its_dts), its_duration
-        packet.time_base = Fraction(1, timescale)
-    end = ceil((end_s - start_s) * timescale)
-    shown = [p.pts for p in packets if p.pts is not None and 0 <= p.pts < end]
-    last = max(p.pts + (p.duration or 0) for p in packets if p.pts is not None)
-    if not any(p.pts is not None and p.pts < end for p in packets):
+    if min(pts) * tick_s >= end_s:
         raise ClipError("no_overlap", "the video begins after the clip ends")
+    section = Section(
+        start_us,
+        end_us,
+        sought,
+        ends_s=ends_s - start_s if at_end else None,
+        damaged=at_end and ends_before_announced(container, stream, ends_s),
+        siting=_chroma_siting(stream, packets[0]),
+    )
+    shift = round(start_s * timescale)
+    for packet, its_pts, its_dts, duration in zip(packets, pts, dts, durations, strict=True):
+        packet.pts = round(its_pts * tick_s * timescale) - shift
+        packet.dts = round(its_dts * tick_s * timescale) - shift
+        packet.duration = round(duration * tick_s * timescale)
+        packet.time_base = Fraction(1, timescale)
+        # Decoding is to begin with the first, which is known to be safe, and with no other before the clip.
+        packet.is_keyframe = packet is packets[0] or (packet.is_keyframe and its_pts * tick_s > start_s)
+    end = ceil((end_s - start_s) * timescale)
     # libavformat would move the first frame that it shows to the beginning of what an edit presents: so the edit begins
-    # with that frame. Where a frame lasts all through the clip, it is shown.
-    track = _Track(stream, timescale, packets, to_file(dts[0]), min(shown, default=0), min(end, last))
-    return [track], sought, damaged
+    # with that frame. One that lasts all through the clip is shown from the beginning.
+    shown = min((packet.pts for packet in packets if packet.pts is not None and 0 <= packet.pts < end), default=0)
+    until = min(end, round(ends_s * timescale) - shift)
+    return _Track(stream, timescale, packets, packets[0].dts or 0, shown, until), section
 
 
 def _video_packets(
@@ -193,10 +198,7 @@ def _is_safe_to_begin_with(stream: VideoStream, packets: Sequence[Packet], start
     first_pts = packets[0].pts
     if first_pts is None or first_pts * tick_s > start_s:
         return False
-    source = stream.codec_context
-    decoder = cast(VideoCodecContext, CodecContext.create(source.codec, "r"))
-    decoder.extradata = source.extradata
-    decoder.thread_count = 1
+    decoder = _decoder(stream)
     seen = 0
     for packet in (*packets, None):
         try:
@@ -212,6 +214,43 @@ def _is_safe_to_begin_with(stream: VideoStream, packets: Sequence[Packet], start
                 return not frame.interlaced_frame or frame.pts * tick_s <= start_s
             seen += 1
     return False
+
+
+def _decoder(stream: VideoStream) -> VideoCodecContext:
+    decoder = cast(VideoCodecContext, CodecContext.create(stream.codec_context.codec, "r"))
+    decoder.extradata = stream.codec_context.extradata
+    decoder.thread_count = 1
+    return decoder
+
+
+def _chroma_siting(stream: VideoStream, packet: Packet) -> str:
+    """Returns where a container says that VP9's chroma samples lie, which neither its bitstream nor mp4 can tell.
+
+    PyAV doesn't tell it either, but swscale goes by it: so it is what gives the same small picture of coloured noise.
+    """
+    if stream.codec_context.codec.canonical_name != "vp9":
+        return SITINGS[0]
+    try:
+        told = _small_noise(stream.codec_context, packet)
+        stream.codec_context.flush_buffers()
+        for siting in SITINGS:
+            decoder = _decoder(stream)
+            decoder.options = {"chroma_sample_location": siting}
+            if told == _small_noise(decoder, packet):
+                return siting
+    except av.error.FFmpegError:
+        pass
+    return SITINGS[0]
+
+
+def _small_noise(decoder: VideoCodecContext, packet: Packet) -> bytes:
+    """Returns noise as a frame of the decoder's would be scaled; empty where the packet has none."""
+    for frame in decoder.decode(packet):
+        noise = random.Random(0)
+        for plane in frame.planes:
+            plane.update(noise.randbytes(plane.buffer_size))
+        return frame.reformat(64, 64, "yuv420p", interpolation="AREA").to_ndarray().tobytes()
+    return b""
 
 
 def _decoding_order(pts: Sequence[int], dts: Sequence[int | None]) -> list[int]:
@@ -303,32 +342,16 @@ def _write(file: BinaryIO, tracks: Sequence[_Track], tag: str) -> None:
     timescale = lcm(*(track.timescale for track in tracks))
     if timescale > _MAX_TIMESCALE:
         timescale = tracks[0].timescale
+    for format_name in ("mp4", "mov", "3gp"):
+        if _mux(file, format_name, tracks, timescale, tag):
+            _present(file, tracks, timescale)
+            return
     codecs = " and ".join(track.stream.codec_context.codec.canonical_name for track in tracks)
-    for format_name in ("mp4", "mov"):
-        output = _open_output(file, format_name, tracks, timescale, tag)
-        if output is not None:
-            break
-    else:
-        raise ClipError("unsupported", f"can't be cut: no mp4 file holds {codecs}")
-    with output:
-        muxed = [
-            (packet, stream) for track, stream in zip(tracks, output.streams, strict=True) for packet in track.packets
-        ]
-        muxed.sort(key=lambda item: (item[0].dts or 0) * item[0].time_base)
-        try:
-            for packet, stream in muxed:
-                packet.stream = stream
-                output.mux(packet)
-            output.close()
-        except av.error.FFmpegError as error:
-            raise ClipError("unsupported", f"can't be cut: {codecs} into mp4: {error.strerror}") from error
-    _present(file, tracks, timescale)
+    raise ClipError("unsupported", f"can't be cut: no mp4 file holds {codecs}")
 
 
-def _open_output(
-    file: BinaryIO, format_name: str, tracks: Sequence[_Track], timescale: int, tag: str
-) -> OutputContainer | None:
-    """Returns a file with its header written, or None where the format can't hold the codecs."""
+def _mux(file: BinaryIO, format_name: str, tracks: Sequence[_Track], timescale: int, tag: str) -> bool:
+    """Writes a file; returns False where the format can't hold the codecs."""
     file.seek(0)
     file.truncate()
     options = {
@@ -339,17 +362,24 @@ def _open_output(
         "video_track_timescale": str(tracks[0].timescale),
     }
     output = av.open(file, "w", format=format_name, options=options)
+    output.metadata[TAG] = tag
     try:
+        muxed = []
         for track in tracks:
             copy = output.add_stream_from_template(track.stream, opaque=True)
             if isinstance(track.stream, VideoStream) and track.stream.sample_aspect_ratio:
                 cast(VideoStream, copy).codec_context.sample_aspect_ratio = track.stream.sample_aspect_ratio
-        output.metadata[TAG] = tag
-        output.start_encoding()
-    except (av.error.FFmpegError, ValueError):
+            muxed += [(packet, copy) for packet in track.packets]
+        muxed.sort(key=lambda item: (item[0].dts or 0) * item[0].time_base)
+        for packet, copy in muxed:
+            packet.stream = copy
+            output.mux(packet)
         output.close()
-        return None
-    return output
+    except (av.error.FFmpegError, ValueError):
+        with suppress(av.error.FFmpegError):
+            output.close()
+        return False
+    return True
 
 
 # -- What it presents (ISO/IEC 14496-12) ------------------------------------------------------------------------------

@@ -13,6 +13,9 @@ from av.container import InputContainer
 
 TAG = "clip_section"
 
+SITINGS = ("unspecified", "left", "topleft")
+"""Values of libavcodec's option `chroma_sample_location`."""
+
 
 @dataclass(frozen=True, slots=True)
 class SectionSound:
@@ -50,14 +53,22 @@ class SectionSound:
 class Section:
     """[start_us, end_us) of a video's clock, in microseconds: the file's time 0 is `start_us`.
 
-    `sought` says that the file begins with a key frame from within the video, not where the video does; `damaged` that
-    the video ends well before what its header announces. `sound` is None where there is none.
+    Attributes:
+      start_us: where the clip begins.
+      end_us: where it ends.
+      sought: the file begins with a key frame from within the video, not where the video does.
+      ends_s: when the video ends, on the file's clock; None where it goes on.
+      damaged: it ends well before what its header announces.
+      siting: where the video says that its chroma samples lie, one of `SITINGS`, if VP9's mp4 file can't tell.
+      sound: of the sound's clock; None where there is no sound.
     """
 
     start_us: int
     end_us: int
     sought: bool = False
+    ends_s: Fraction | None = None
     damaged: bool = False
+    siting: str = SITINGS[0]
     sound: SectionSound | None = None
 
     def to_tag(self) -> str:
@@ -69,8 +80,16 @@ class Section:
             "skip": self.sound.skip,
             "discard": self.sound.discard,
         }
-        values = {"start_us": self.start_us, "end_us": self.end_us, "sought": self.sought, "damaged": self.damaged}
-        return json.dumps({**values, "sound": sound}, separators=(",", ":"))
+        values = {
+            "start_us": self.start_us,
+            "end_us": self.end_us,
+            "sought": self.sought,
+            "ends": None if self.ends_s is None else str(self.ends_s),
+            "damaged": self.damaged,
+            "siting": self.siting,
+            "sound": sound,
+        }
+        return json.dumps(values, separators=(",", ":"))
 
 
 def section_of(container: InputContainer) -> Section | None:
@@ -88,10 +107,19 @@ def section_of(container: InputContainer) -> Section | None:
             max(0, int(clock["skip"])),
             max(0, int(clock["discard"])),
         )
-        sought, damaged = bool(values["sought"]), bool(values["damaged"])
-        section = Section(int(values["start_us"]), int(values["end_us"]), sought, damaged, sound or None)
+        section = Section(
+            int(values["start_us"]),
+            int(values["end_us"]),
+            bool(values["sought"]),
+            None if values["ends"] is None else Fraction(values["ends"]),
+            bool(values["damaged"]),
+            values["siting"],
+            sound or None,
+        )
     except (ValueError, TypeError, KeyError, ZeroDivisionError, OverflowError, RecursionError):
         return None  # somebody else's tag
     if section.end_us <= section.start_us or (section.sound and section.sound.tick_s <= 0):
+        return None
+    if section.siting not in SITINGS:
         return None
     return section

@@ -13,7 +13,7 @@ from av.video.stream import VideoStream
 from beam_pipeline.clips import ClipError
 from beam_pipeline.media.deinterlacing import deinterlaced
 from beam_pipeline.media.jpegs import FrameEncoder, decode_luma
-from beam_pipeline.media.section_tag import section_of
+from beam_pipeline.media.section_tag import SITINGS, section_of
 from beam_pipeline.media.settings import Encode
 from beam_pipeline.media.streams import (
     SEEK_BACK_S,
@@ -107,6 +107,8 @@ def read_frames(
             if asked_s > encode.max_duration_s:
                 raise ClipError("too_large", f"the file holds more than {encode.max_duration_s:g} s of video")
         start_s = Fraction(start_us - section.start_us if trimmed == "false" else 0, 1_000_000)
+        if section.siting != SITINGS[0]:
+            stream.codec_context.options = {"chroma_sample_location": section.siting}
         try:
             return _read(container, stream, start_s, asked_s, encode, keep_luma, after_seek=section.sought)
         except UnsafeSeekError:
@@ -160,6 +162,9 @@ def _read(
             encoder = FrameEncoder(picture.frame, encode, aspect_ratio, keep_luma)
         encoder.show(picture.frame, count)
         interlaced = interlaced or picture.interlaced
+    section = section_of(container)
+    if section and section.ends_s is not None and footage.exhausted and not health.ended_early:
+        footage.end_s = section.ends_s
     duration_s = footage.duration_s
     if duration_s <= 0:
         if health.ended_early:
