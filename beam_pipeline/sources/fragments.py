@@ -16,6 +16,7 @@ from urllib.parse import urljoin
 from beam_pipeline.clips import ClipError
 
 _MAX_FRAGMENTS = 100_000
+_MAX_DURATION_S = 86_400.0  # of one
 _ATTRIBUTE_RE = re.compile(r'([A-Z0-9-]+)=("[^"]*"|[^",]*)')
 
 
@@ -44,10 +45,13 @@ class Fragments:
     def around(self, start_s: float, end_s: float) -> Iterator[Fragment]:
         """Yields the parts that a reader of [start_s, end_s) needs: the head, the first, and those around the section.
 
-        One more than it touches on either side, since announced durations are rounded.
+        One more than it touches on either side, since announced durations are rounded; all where there are none.
         """
         if self.head:
             yield self.head
+        if not self.duration_s:
+            yield from self.parts
+            return
         begins = [0.0]
         for part in self.parts:
             begins.append(begins[-1] + part.duration_s)
@@ -67,12 +71,15 @@ def fragments_of(chosen: Mapping[str, Any], read: Callable[[str], bytes]) -> Fra
       read: returns what is at a URL.
 
     Raises:
-      ClipError: `format_unavailable` for a stream that is encrypted, still goes on, or has no fragments.
+      ClipError: `format_unavailable` for a stream that is encrypted, still goes on, or whose list makes no sense.
     """
-    if listed := chosen.get("fragments"):
-        return _from_list(list(listed), chosen.get("fragment_base_url") or chosen["url"])
-    if str(chosen.get("protocol")).startswith("m3u8"):
-        return _from_playlist(read(chosen["url"]).decode("utf-8", "replace"), chosen["url"])
+    try:
+        if listed := chosen.get("fragments"):
+            return _from_list(list(listed), chosen.get("fragment_base_url") or chosen["url"])
+        if str(chosen.get("protocol")).startswith("m3u8"):
+            return _from_playlist(read(chosen["url"]).decode("utf-8", "replace"), chosen["url"])
+    except (ValueError, KeyError) as error:
+        raise ClipError("format_unavailable", "the stream's list of fragments can't be read") from error
     raise ClipError("format_unavailable", f"formats by the protocol {chosen.get('protocol')} can't be cut")
 
 
@@ -148,6 +155,8 @@ def _checked(head: Fragment | None, parts: list[Fragment]) -> Fragments:
     if not 0 < len(parts) <= _MAX_FRAGMENTS:
         raise ClipError("format_unavailable", f"the stream is a list of {len(parts)} fragments")
     for part in (*parts, *([head] if head else [])):
+        if not 0 <= part.duration_s <= _MAX_DURATION_S:
+            raise ValueError(f"a duration of {part.duration_s} s")
         if not part.url.startswith(("http://", "https://")):
             raise ClipError("format_unavailable", "a fragment is at no HTTP address")
     return Fragments(head, tuple(parts))

@@ -132,18 +132,23 @@ def fetch_error(error: BaseException, refusals: list[BaseException]) -> FetchErr
       error: what was raised.
       refusals: HTTP and network errors of the same visit, some of which yt-dlp swallows and goes on without an answer.
     """
+    from yt_dlp.networking.exceptions import TransportError
+
     message = _message(error)
     if _UNTELLING_RE.search(message):
         causes = [_message(refusal) for refusal in refusals]
         message = next((cause for cause in causes if reason_of(cause) == "rate_limited"), None) or next(
             (cause for cause in causes if _REFUSED_RE.search(cause)), message
         )
+    reason = reason_of(message)
+    if reason == "unsupported" and any(isinstance(each, (TransportError, ConnectionError)) for each in _chain(error)):
+        reason = "network"  # whatever it is worded like
     waits = [wait_s for each in (*_chain(error), *refusals) if (wait_s := _retry_after_s(each)) is not None]
-    return FetchError(reason_of(message), detail_of(message), max(waits, default=None))
+    return FetchError(reason, detail_of(message), max(waits, default=None))
 
 
 def _message(error: BaseException) -> str:
-    """Returns the innermost wording that yt-dlp gives: what it raises at last repeats it with an id and advice."""
+    """Returns an extractor's own wording, if it is one's: what is raised at last repeats it with an id and advice."""
     for each in _chain(error):
         if message := getattr(each, "orig_msg", None):
             return str(message)
@@ -155,11 +160,8 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         yield error
-        error = (
-            getattr(error, "cause", None)
-            if isinstance(getattr(error, "cause", None), BaseException)
-            else (error.__cause__ or error.__context__)
-        )
+        cause = getattr(error, "cause", None)  # yt-dlp's own
+        error = cause if isinstance(cause, BaseException) else error.__cause__ or error.__context__
 
 
 def _retry_after_s(error: BaseException) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+from concurrent.futures import wait
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 
 from beam_pipeline.clips import Clip, ClipError
+from beam_pipeline.pool import ChildPool, Task
 from beam_pipeline.sources.settings import YouTube
 from beam_pipeline.sources.youtube import FetchedClip, Visited, VisitTask, check_options, prepare_visits, visit
 from beam_pipeline.sources.youtube_errors import FetchError
+from beam_pipeline.sources.youtube_options import load_yt_dlp, parameters
 from beam_pipeline.store import fetched_uri
 from tests.beam_pipeline import fake_youtube as site
 from tests.beam_pipeline.fake_youtube import FakeYouTube, Stream, Video
@@ -517,6 +520,34 @@ def test_of_a_stream_in_fragments_only_those_of_the_clip_are_fetched(tmp_path: P
         stored = frames_between(tmp_path / "store" / fetched.uri, 0, end_s - start_s)
         assert stored == frames_between(whole, origin_s + start_s, origin_s + end_s)
     assert len([path for path in asked if path.endswith((".ts", ".m4s"))]) < 10 < len(list(folder.iterdir()))
+
+
+# -- In its process ---------------------------------------------------------------------------------------------------
+
+
+def test_visits_run_in_child_processes(direct: Direct) -> None:
+    url = f"http://127.0.0.1:{direct.server.port}/{{id}}.mp4"
+    pool = ChildPool(1, None, prepare_visits)
+    outcomes = []
+    try:
+        for video_id in (VIDEO_ID, "not-there-1"):
+            argument = VisitTask(video_id, (clip(3, 5, video_id),), YouTube(url=url), 64, False, str(direct.store))
+            task = Task(visit, argument, cpu_s=60, wall_s=60)
+            future = pool.submit(task)
+            wait([future])
+            outcomes.append(pool.outcome(task, future))
+    finally:
+        pool.close()
+    assert isinstance(outcomes[0][clip(3, 5).clip_id], FetchedClip)
+    assert isinstance(outcomes[1], FetchError)
+    assert outcomes[1].reason == "not_found"
+
+
+def test_yt_dlp_has_its_javascript_runtime_whatever_the_path_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with load_yt_dlp().YoutubeDL(parameters(YouTube(), None, 256, False)) as downloader:
+        deno = downloader._js_runtimes["deno"].info
+    assert deno.supported
 
 
 # -- Settings ---------------------------------------------------------------------------------------------------------
