@@ -58,6 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--classes", action="store_true", help="all classes with failed clips, not the worst ten")
     status.add_argument("--csv", action="store_true", help="a row for every clip that anything is known of, instead")
 
+    prune = add("prune", _prune, "delete from the store the clips whose records are sealed and right", _PRUNE)
+    _add_data_set(prune)
+
     filter_ = add("filter", _filter, "keep the rows of some classes of an annotation file", _FILTER)
     filter_.add_argument("class_list", metavar="CLASS_LIST", help="one class name a line")
     filter_.add_argument("annotations_in", metavar="ANNOTATIONS_IN")
@@ -92,6 +95,8 @@ _FETCH = """Fetches what the store lacks, from where source.kind says (youtube, 
 opens, has video, and the right length. Stop it at any time and run it again. Options and exit status are run's."""
 _STATUS = """Tells from the files that runs leave beside their output and in the store: clips done and failed by reason
 and by class, the rate of the last hour, when it will end, and how far each archive is read."""
+_PRUNE = """Reads each finished shard to its end, compares every record with what the run said of it, and only then
+deletes from the store the clips it was made of. Later runs keep these records. Exit status 1 where a shard is wrong."""
 _FILTER = """Keeps the rows whose label is in a list, and writes them in the format they were read in."""
 _DEMO = """Makes short clips of moving shapes with sound, runs the real job on them with RGB, optical flow and audio,
 reads a batch back and draws a contact sheet. Needs no network."""
@@ -156,8 +161,28 @@ def _status(arguments: argparse.Namespace, _: list[str]) -> int:
     made, fetched = (read_status(directory, splits) for directory in (config.version_dir, in_store))
     if not made and not fetched:
         return _fail(f"no run has begun: nothing in {config.version_dir} and {in_store}", EXIT_USAGE)
-    print(as_text(made, fetched, archives_of(config.source.store), arguments.classes))
+    store = config.source.store
+    print(as_text(store, archives_of(store), fetched, made, arguments.classes))
     return EXIT_OK
+
+
+def _prune(arguments: argparse.Namespace, _: list[str]) -> int:
+    from beam_pipeline.config import ConfigError, chosen_splits, load_config
+    from beam_pipeline.job import RunError
+    from beam_pipeline.run import prune_store
+    from beam_pipeline.store import StoreError
+
+    try:
+        config = load_config(arguments.config, arguments.settings, arguments.data_dir)
+        pruned = prune_store(config, chosen_splits(config, arguments.split))
+    except (ConfigError, StoreError) as error:
+        return _fail(str(error), EXIT_USAGE)
+    except RunError as error:
+        return _fail(str(error), EXIT_FAILED)
+    for problem in pruned.problems:
+        print(problem, file=sys.stderr)
+    print(pruned.as_text())
+    return EXIT_FAILED if pruned.problems else EXIT_OK
 
 
 def _unknown_options(arguments: Sequence[str]) -> str | None:

@@ -17,15 +17,16 @@ from beam_pipeline import files
 from beam_pipeline.clips import utc_now
 from beam_pipeline.job import Job
 from beam_pipeline.ledger import read_progress, state_path
+from beam_pipeline.sources.archive_record import read_record, record_path
 from tf_data import contract
 
 PLAN_FILE = "plan.json"
 _INTERVAL_S = 1.0
 
 
-def write_plan(job: Job, asked: Mapping[str, int]) -> None:
+def write_plan(directory: str, job: Job, asked: Mapping[str, int]) -> None:
     """Writes down what a run is to make, of which `status` then tells how much is done."""
-    earlier = read_plan(job.progress_directory)
+    earlier = read_plan(directory)
     splits = {split: {"asked": asked[split], "shards": job.num_shards[split]} for split in asked}
     plan = {
         "name": job.name,
@@ -35,7 +36,7 @@ def write_plan(job: Job, asked: Mapping[str, int]) -> None:
         "store": job.store,
         "splits": (earlier["splits"] if earlier else {}) | splits,
     }
-    path = files.join(job.progress_directory, contract.STATE_DIR, PLAN_FILE)
+    path = files.join(directory, contract.STATE_DIR, PLAN_FILE)
     files.write_whole(path, (json.dumps(plan, indent=1) + "\n").encode())
 
 
@@ -88,8 +89,21 @@ def _watch(job: Job, splits: list[str], bar: tqdm, ended: threading.Event) -> No
                         seen[path] = (changed, progress[1])
         reasons = sum((counts for _, counts in seen.values()), Counter())
         done = reasons.total() - reasons["not_attempted"]
-        bar.set_postfix(failed=done - reasons[""], refresh=False)
+        bar.set_postfix({"failed": done - reasons[""], **_archive(job)}, refresh=False)
         bar.n = done
         bar.refresh()
         if last:
             return
+
+
+def _archive(job: Job) -> dict[str, str]:
+    """Tells which archive is being read, before which nothing else begins, and how much of it has been."""
+    changed = {}
+    for archive in job.archives:
+        with contextlib.suppress(FileNotFoundError):
+            changed[archive.url] = Path(record_path(job.store, archive.url)).stat().st_mtime_ns
+    latest = read_record(job.store, max(changed, key=changed.__getitem__)) if changed else None
+    if latest is None or latest.state != "reading":
+        return {}
+    part = f" {latest.bytes / latest.size:.0%}" if latest.size else ""
+    return {"archive": latest.folder.rpartition("/")[2] + part}

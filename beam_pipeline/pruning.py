@@ -15,6 +15,7 @@ from pathlib import Path
 from beam_pipeline import files
 from beam_pipeline.ledger import ShardState, StateRow, read_state, state_path
 from beam_pipeline.store import list_store
+from beam_pipeline.summary import plural, size_text
 from beam_pipeline.verifying import verify_shard
 
 
@@ -32,6 +33,14 @@ class Pruned:
     unfinished: int = 0
     kept: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
+
+    def as_text(self) -> str:
+        """Returns what was done, for people."""
+        lines = [f"{plural(self.files, 'file')} deleted, {size_text(self.bytes)}; {plural(self.shards, 'shard')} right"]
+        if self.unfinished:
+            lines.append(f"  {plural(self.unfinished, 'shard')} not finished: run first")
+        lines += [f"  {count:>9,} kept: {why}" for why, count in sorted(self.kept.items())]
+        return "\n".join(lines)
 
 
 def prune(directory: str, name: str, store: str, num_shards: Mapping[str, int], splits: Sequence[str] = ()) -> Pruned:

@@ -33,6 +33,7 @@ from beam_pipeline.ledger import read_state
 from beam_pipeline.pipeline import build
 from beam_pipeline.pool import PoolError, close_pools, stopping
 from beam_pipeline.progress import progress_bar, write_plan
+from beam_pipeline.pruning import Pruned, prune
 from beam_pipeline.sources.archives import Archive, read_archive_records
 from beam_pipeline.sources.disk import check_free
 from beam_pipeline.sources.lists import archive_urls
@@ -98,7 +99,9 @@ def run(
                 _remove_temporaries(job.directory)
         asked = {split: found.asked for split, found in scans.items()}
         with writing_to(job.progress_directory):
-            write_plan(job, asked)
+            write_plan(job.progress_directory, job, asked)
+            if job.source.kind == "youtube":
+                write_plan(job.fetch_directory, job, asked)
         with _stop_on_signals(), progress_bar(job, asked):
             _execute(job, pipeline)
             stopped = stopping.is_set()
@@ -116,6 +119,25 @@ def run(
     )
 
 
+def prune_store(config: Config, splits: Sequence[str]) -> Pruned:
+    """Runs `pruning.prune` for a configuration's data set and store, while no run is at work in either.
+
+    Raises:
+      StoreError: there is no store.
+      RunError: a run is at work there, or a file can't be read or deleted.
+    """
+    check_store(config.source.store)
+    if not files.read_whole(files.join(config.version_dir, contract.LABELS_FILE)):
+        raise ConfigError(f"{config.version_dir}: there is no data set; is data_dir the right one?")
+    num_shards = {split: config.splits[split].shards for split in config.splits}
+    with (
+        _lock(files.join(config.source.store, FETCH_DIR), "source.store"),
+        _lock(files.join(config.version_dir, contract.STATE_DIR), "data_dir"),
+        writing_to(config.source.store),
+    ):
+        return prune(config.version_dir, config.name, config.source.store, num_shards, splits)
+
+
 def survey(config: Config, chosen: Sequence[str], limit: int | None, cores: int) -> tuple[Job, dict[str, Scan]]:
     """Looks at everything that is asked for before anything runs: the store, the label list, every annotation file.
 
@@ -131,15 +153,6 @@ def survey(config: Config, chosen: Sequence[str], limit: int | None, cores: int)
     """
     if config.source.kind == "local":
         check_store(config.source.store)
-    downloads = files.join(config.data_dir, "downloads")
-    try:
-        annotations = {
-            split: tuple(cached(path, downloads) if is_url(path) else path for path in config.splits[split].annotations)
-            for split in config.splits
-        }
-        archives = _archives(config.source, chosen, downloads)
-    except DownloadError as error:
-        raise ConfigError(str(error)) from error
     try:
         labels = read_label_list(config.labels) if config.labels else shipped_labels(config.name)
         classes = frozenset(read_class_list(config.classes)) if config.classes is not None else None
@@ -147,6 +160,18 @@ def survey(config: Config, chosen: Sequence[str], limit: int | None, cores: int)
         raise ConfigError(str(error)) from error
     # Without a label list its names are those of all splits, so that an index means the same whichever are made now.
     surveyed = chosen if labels is not None else list(config.splits)
+    downloads = files.join(config.data_dir, "downloads")
+    try:
+        with writing_to(downloads):
+            annotations = {
+                split: tuple(
+                    cached(path, downloads) if is_url(path) else path for path in config.splits[split].annotations
+                )
+                for split in surveyed
+            }
+            archives = _archives(config.source, chosen, downloads)
+    except DownloadError as error:
+        raise ConfigError(str(error)) from error
     scans = {split: scan(annotations[split], split, labels, classes, limit) for split in surveyed}
     if labels is None:
         labels = tuple(sorted({name for found in scans.values() for name in found.label_names}))

@@ -80,11 +80,13 @@ def _fetched(job: Job, split: str, shard: int, plans: list[Plan], visits: Visits
         return
     with writing_to(job.store):
         ledger = FetchLedger(job, split, shard, len(plans))
+    whole = False
     try:
         yield obtained(job, plans, ledger, visits)
+        whole = True
     finally:
         with writing_to(job.store):
-            ledger.write(sealed=False)
+            ledger.write(sealed=whole)
 
 
 def _build(

@@ -113,19 +113,22 @@ def _states(directory: str, splits: tuple[str, ...]) -> Iterator[tuple[dict[str,
             yield state
 
 
-def as_text(made: Status | None, fetched: Status | None, archives: list[ArchiveRecord], all_classes: bool) -> str:
+def as_text(
+    store: str, archives: list[ArchiveRecord], fetched: Status | None, made: Status | None, all_classes: bool
+) -> str:
     """Returns what people want to know: counts by reason and by class, the rate, and when it will end."""
     lines = []
-    for status, done in ((made, "written"), (fetched, "in the store")):
-        if status:
-            lines += _lines(status, done, all_classes)
-    if archives:
-        lines += _archive_lines(archives)
+    if archives or fetched:
+        lines += [f"store {store}", *(_archive_lines(archives) if archives else ())]
+    if fetched:
+        lines += _lines(fetched, "there", all_classes)
+    if made:
+        lines += [f"records {made.directory}", *_lines(made, "written", all_classes)]
     return "\n".join(lines)
 
 
 def _lines(status: Status, done: str, all_classes: bool) -> list[str]:
-    lines = [status.directory]
+    lines = []
     for name, split in status.splits.items():
         of = "" if split.asked is None else f" of {split.asked:,} ({split.done / max(1, split.asked):.1%})"
         good = split.reasons[""]
@@ -157,15 +160,15 @@ def _lines(status: Status, done: str, all_classes: bool) -> list[str]:
 def _archive_lines(archives: list[ArchiveRecord]) -> list[str]:
     states = Counter(archive.state for archive in archives)
     counts = ", ".join(f"{count:,} {state}" for state, count in sorted(states.items()))
-    lines = [f"archives: {counts}; {size_text(sum(archive.bytes for archive in archives))} read"]
+    lines = [f"  archives: {counts}; {size_text(sum(archive.bytes for archive in archives))} read"]
     members = sum((Counter(archive.counts) for archive in archives), Counter())
     lines += [f"    {count:>9,} members {why.replace('_', ' ')}" for why, count in sorted(members.items())]
     for archive in archives:
         if archive.state == "reading":
             of = f" of {size_text(archive.size)}" if archive.size else ""
-            lines.append(f"  reading {archive.url}: {size_text(archive.bytes)}{of}")
+            lines.append(f"    reading {archive.url}: {size_text(archive.bytes)}{of}")
         elif archive.state == "failed":
-            lines.append(f"  {archive.reason}: {archive.detail}")
+            lines.append(f"    {archive.reason}: {archive.detail}")
     return lines
 
 

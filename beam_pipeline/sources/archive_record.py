@@ -95,12 +95,12 @@ def record_key(url: str) -> str:
 def write_record(store: str, record: ArchiveRecord) -> None:
     """Writes a record in place of the one before, whole or not at all."""
     content = {"revision": _REVISION} | dataclasses.asdict(record)
-    files.write_whole(_path(store, record_key(record.url)), json.dumps(content).encode())
+    files.write_whole(record_path(store, record.url), json.dumps(content).encode())
 
 
 def read_record(store: str, url: str) -> ArchiveRecord | None:
     """Returns the record of an archive, None where there is none, or one that this version doesn't know."""
-    return _parsed(files.read_whole(_path(store, record_key(url))))
+    return _parsed(files.read_whole(record_path(store, url)))
 
 
 def read_archive_records(store: str) -> Iterator[ArchiveRecord]:
@@ -113,8 +113,9 @@ def read_archive_records(store: str) -> Iterator[ArchiveRecord]:
                 yield record
 
 
-def _path(store: str, key: str) -> str:
-    return files.join(store, FETCH_DIR, _FOLDER, f"{key}.json")
+def record_path(store: str, url: str) -> str:
+    """Returns where the record of an archive is."""
+    return files.join(store, FETCH_DIR, _FOLDER, f"{record_key(url)}.json")
 
 
 def _parsed(content: bytes | None) -> ArchiveRecord | None:

@@ -269,3 +269,40 @@ def test_status_tells_while_it_runs_and_after(place: Place) -> None:
     assert {row["clip_id"]: row["reason"] for row in rows} == {
         clip: "not_found" if clip.startswith(VIDEOS[0]) else "" for clip in CLIPS
     }
+
+
+def test_pruned_clips_keep_their_records_and_are_not_fetched_again(place: Place) -> None:
+    place.run()
+    records = frames(place.output)
+    assert f"{len(CLIPS)} files deleted" in place.call("prune").stdout
+    assert not place.clips()
+    place.visited()
+    place.run()
+    place.run(name="fetch")
+    assert not place.visited()
+    assert frames(place.output) == records
+
+
+def test_lanes_make_the_same_records(place: Place) -> None:
+    place.run("--set", "source.lanes=2")
+    alone = Place(place.folder, place.server)
+    records = frames(alone.output)
+    assert set(records) == set(CLIPS)
+    alone.run("--overwrite")
+    assert frames(alone.output) == records
+
+
+def test_a_store_of_objects_is_filled_and_read_as_a_folder_is(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    (place.folder / "sitecustomize.py").write_text("import tests.beam_pipeline.object_files\n")
+    monkeypatch.setenv("PYTHONPATH", f"{place.folder}:{ROOT}")
+    monkeypatch.setenv("OBJECTS", str(place.folder / "objects"))
+    (place.folder / "objects").mkdir()
+    objects = ("--set", "source.store=objects://store")
+    place.server.files.pop(f"/{VIDEOS[0]}.mp4")
+    place.run(*objects)
+    assert Counter(place.fates().values()) == {"ok": len(CLIPS) - 2, "not_found": 2}
+    stored = {path.name for path in (place.folder / "objects").rglob("*.mp4")}
+    assert stored == {f"{clip}.mp4" for clip in CLIPS if not clip.startswith(VIDEOS[0])}
+    place.visited()
+    place.run(*objects)
+    assert not place.visited()
