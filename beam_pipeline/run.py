@@ -198,6 +198,11 @@ def survey(config: Config, chosen: Sequence[str], limit: int | None, cores: int)
     return job, {split: scans[split] for split in chosen}
 
 
+def _at_hand(paths: Sequence[str], downloads: str) -> tuple[str, ...]:
+    """Returns where files can be read: those of the web are downloaded once."""
+    return tuple(cached(path, downloads) if is_url(path) else path for path in paths)
+
+
 def _archives(source: Source, chosen: Sequence[str], downloads: str) -> tuple[Archive, ...]:
     """Returns the archives to read: those of the chosen splits, and the corrected copies of any."""
     if source.kind != "archive":
