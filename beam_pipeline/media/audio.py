@@ -29,7 +29,7 @@ from beam_pipeline.media.settings import Audio
 # frames for the bit reservoir, 80 ms for Opus (RFC 7845, 4.6).
 PREROLL_S = Fraction(1)
 # Nearer than this to the track's first sample, decoding from there costs less than a wrong seek (1 ms a second).
-_SEEK_FROM_S = 10
+SEEK_FROM_S = 10
 # Beyond the clip on both sides: the resampler's filter reaches 4 ms, the alignment below half a period of the rates.
 MARGIN_S = 0.1
 # Timestamps that are off by less than the first are jitter (Vorbis in WebM: 10 ms), by more than the second a gap (as
@@ -296,7 +296,7 @@ def packets_from(container: InputContainer, stream: AudioStream, time_s: Fractio
     """
     time_base = stream.time_base
     first_s = _track_start_s(stream)
-    if time_base is None or time_s - first_s < _SEEK_FROM_S:
+    if time_base is None or time_s - first_s < SEEK_FROM_S:
         return container.demux(stream)
     try:
         container.seek(floor(time_s / time_base), stream=stream)

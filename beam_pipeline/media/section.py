@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import pairwise
+from itertools import chain, pairwise
 from math import ceil, lcm
 from operator import add
 from pathlib import Path
@@ -284,11 +284,9 @@ def _sound_track(
         return None
     origin_s = clock_origin_s(container)
     start_s, end_s = origin_s + start_s, origin_s + end_s
-    _read_only(container, stream)
-    rewind(container, stream)
     packets: list[Packet] = []
     skips: list[tuple[int, int]] = []
-    for packet in sound.packets_from(container, stream, start_s - sound.PREROLL_S):
+    for packet in _sound_packets(container, stream, start_s - sound.PREROLL_S):
         if not packet.size:
             continue
         if packet.pts is None:
@@ -319,6 +317,29 @@ def _sound_track(
     first = clock.file_ticks(first_pts, rate)
     until = min(ceil((end_s - start_s) * rate), last + (packets[-1].duration or 0))
     return (_Track(stream, rate, packets, first, max(0, first), until), clock) if until > max(0, first) else None
+
+
+def _sound_packets(container: InputContainer, stream: AudioStream, time_s: Fraction) -> Iterator[Packet]:
+    """Yields those of `audio.packets_from`, by another way where its own would read all that lies before."""
+    _read_only(container, stream)
+    rewind(container, stream)
+    tick_s = stream.time_base or Fraction(1, av.time_base)
+    near_beginning = time_s - (stream.start_time or 0) * tick_s < sound.SEEK_FROM_S
+    if near_beginning or not container.streams.video or "matroska" not in container.format.name:
+        return sound.packets_from(container, stream, time_s)
+    for back_s in SEEK_BACK_S:  # a Matroska file's index is mostly of its video alone
+        if not seek(container, container.streams.video[0], time_s - back_s):
+            break
+        before: Packet | None = None
+        packets = container.demux(stream)
+        for packet in packets:
+            if packet.pts is None or packet.pts * tick_s > time_s:
+                if before is None:
+                    break
+                return chain((before, packet), packets)
+            before = packet
+    rewind(container, stream)
+    return sound.packets_from(container, stream, time_s)
 
 
 def _skipped_samples(packet: Packet) -> tuple[int, int]:

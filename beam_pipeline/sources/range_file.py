@@ -22,7 +22,7 @@ from beam_pipeline.sources.pace import Backoff
 _FIRST_BLOCK, _LAST_BLOCK = 1 << 16, 1 << 20
 # A gap up to this is read through rather than asked around: a request costs more than 32 KiB do.
 _READ_THROUGH = 1 << 15
-_CHUNK = 1 << 16
+_CHUNK = 1 << 14
 _TRIES = 4  # in a row without a byte
 _WHOLE, _PARTIAL, _REQUEST_TIMEOUT, _SERVER_ERROR = 200, 206, 408, 500
 _CONTENT_RANGE_RE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
@@ -204,11 +204,7 @@ class RangeFile(io.RawIOBase):
                 time.sleep(self._backoff.wait_s(failures))
                 continue
             failures = 0
-            self.bytes_received += len(data)
-            self._keep(self._at, data)
-            self._at += len(data)
-            if self._at >= self._until:
-                self._hang_up()
+            self._take(data)
 
     def _reads_on_to(self, position: int) -> bool:
         """Whether the open answer comes to a position soon; one that has the whole file, in time."""
@@ -216,9 +212,28 @@ class RangeFile(io.RawIOBase):
             return False
         return self._response.status == _WHOLE or position - self._at <= _READ_THROUGH
 
-    def _ask(self, position: int) -> None:
+    def _take(self, data: bytes) -> None:
+        self.bytes_received += len(data)
+        self._keep(self._at, data)
+        self._at += len(data)
+        if self._at >= self._until:
+            self._hang_up()
+
+    def _leave(self) -> None:
+        """Lets go of the open answer; of a little that is left of it, most is on its way, and is taken."""
+        data: bytes | None = b""
+        while self._response is not None and data is not None and self._until - self._at <= _FIRST_BLOCK:
+            try:
+                data = self._response.read(min(_CHUNK, self._until - self._at)) or None
+            except Exception:
+                data = None  # it wasn't needed
+            if data:
+                self._take(data)
         self._hang_up()
-        goes_on = 0 <= position - self._until <= _READ_THROUGH
+
+    def _ask(self, position: int) -> None:
+        self._leave()
+        goes_on = self.size is not None and 0 <= position - self._until <= _READ_THROUGH
         self._block = min(2 * self._block, _LAST_BLOCK) if goes_on else _FIRST_BLOCK
         end = position + min(self._block, self._max_bytes - self.bytes_received)
         if end <= position:
