@@ -242,7 +242,8 @@ def unit(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("unit") / "unit.mp4"
     begins = {sum(GOPS[:number]) for number in range(len(GOPS))}
     with av.open(str(path), "w") as writer:
-        options = {"preset": "superfast", "tune": "fastdecode", "qp": "16", "bf": "3", "g": "1000", "sc_threshold": "0", "forced-idr": "1"}
+        options = {"preset": "superfast", "tune": "fastdecode", "qp": "16", "bf": "3"}
+        options |= {"g": "1000", "sc_threshold": "0", "forced-idr": "1"}
         stream = writer.add_stream("libx264", 30, options=options)
         stream.width, stream.height, stream.pix_fmt = 340, 256, "yuv420p"
         number = 0
