@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -30,6 +31,7 @@ from beam_pipeline.media.process import prepare_decoder
 from beam_pipeline.pool import ChildPool
 from beam_pipeline.shards import make_shard
 from beam_pipeline.sources.process import prepare_visits
+from beam_pipeline.sources.visits import Visits
 from beam_pipeline.store import NOT_FOUND, Absence, StoredFile, list_store, video_ids
 from beam_pipeline.unpacking import archive_to_store
 
@@ -135,20 +137,26 @@ class MakeShards(beam.DoFn):
 
     def process(self, element: tuple[Lane, Iterable[Element]]) -> Iterator[tuple[str, str]]:
         """Makes the shards of a lane in turn; yields the split and the path of the state of each."""
-        job = self._job
+        splits = list(self._job.num_shards)
         shards: dict[tuple[int, int], list[tuple]] = {}
-        splits = list(job.num_shards)
         for split, shard, fields in element[1]:
             shards.setdefault((splits.index(split), shard), []).append(fields)
-        make = fetch_shard if job.fetch_only else make_shard
-        with visiting(job, self._visitors_pool) as visits:
-            for place, shard in sorted(shards):
-                found = shards.pop((place, shard))
-                rows = [Row(*fields[1:]) for fields in found if fields and fields[0] == "row"]
-                stored = [StoredFile(*fields[1:]) for fields in found if fields and fields[0] == "file"]
-                absences = [Absence(*fields[1:]) for fields in found if fields and fields[0] == "absence"]
-                absence = min(absences, key=_severity, default=NOT_FOUND)
-                yield splits[place], make(job, splits[place], shard, rows, stored, self._pool, visits, absence)
+        # While a shard waits to try a video once more, those of the next one are visited.
+        at_a_time = 2 if self._visitors_pool else 1
+        with ThreadPoolExecutor(at_a_time) as threads, visiting(self._job, self._visitors_pool) as visits:
+
+            def make(key: tuple[int, int]) -> tuple[str, str]:
+                return splits[key[0]], self._make(splits[key[0]], key[1], shards.pop(key), visits)
+
+            yield from threads.map(make, sorted(shards))
+
+    def _make(self, split: str, shard: int, found: list[tuple], visits: Visits | None) -> str:
+        rows = [Row(*fields[1:]) for fields in found if fields and fields[0] == "row"]
+        stored = [StoredFile(*fields[1:]) for fields in found if fields and fields[0] == "file"]
+        absences = [Absence(*fields[1:]) for fields in found if fields and fields[0] == "absence"]
+        absence = min(absences, key=_severity, default=NOT_FOUND)
+        make = fetch_shard if self._job.fetch_only else make_shard
+        return make(self._job, split, shard, rows, stored, self._pool, visits, absence)
 
     def teardown(self) -> None:
         """Lets go of the pools, which end with the last that holds them."""

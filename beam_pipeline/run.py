@@ -83,7 +83,9 @@ def run(
     chosen = chosen_splits(config, splits)
     pipeline = _pipeline(options, FnApiRunner() if local else None)
     job, scans = survey(config, chosen, limit, cores=len(os.sched_getaffinity(0)) if local else 1)
-    job = dataclasses.replace(job, fetch_only=fetch_only, retry_permanent=retry_permanent)
+    # On one machine lanes would take turns, each at its part of the rate.
+    source = dataclasses.replace(job.source, lanes=1) if local else job.source
+    job = dataclasses.replace(job, source=source, fetch_only=fetch_only, retry_permanent=retry_permanent)
     with contextlib.ExitStack() as locks:
         if job.source.kind != "local" or fetch_only:
             locks.enter_context(_lock(files.join(job.store, FETCH_DIR), "source.store"))

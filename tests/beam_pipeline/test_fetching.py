@@ -284,7 +284,7 @@ def test_pruned_clips_keep_their_records_and_are_not_fetched_again(place: Place)
 
 
 def test_lanes_make_the_same_records(place: Place) -> None:
-    place.run("--set", "source.lanes=2")
+    place.run("--set", "source.lanes=2", "--runner=BundleBasedDirectRunner")
     alone = Place(place.folder, place.server)
     records = frames(alone.output)
     assert set(records) == set(CLIPS)
