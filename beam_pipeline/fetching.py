@@ -17,11 +17,11 @@ from typing import Any
 
 from beam_pipeline.annotations import Row, merge
 from beam_pipeline.clips import REASONS, Clip, ClipError, utc_now
-from beam_pipeline.job import Job, writing_to
+from beam_pipeline.job import Job, RunError, writing_to
 from beam_pipeline.ledger import LedgerRow, ShardState, StateRow, asked_row, read_state, state_path, write_state
 from beam_pipeline.media.process import run_probe_task
 from beam_pipeline.media.task import ProbeTask
-from beam_pipeline.pool import ChildPool, Pool, Task
+from beam_pipeline.pool import ChildPool, Pool, PoolError, Task
 from beam_pipeline.shard_builder import STATE_INTERVAL_S, Plan
 from beam_pipeline.sources.disk import check_free
 from beam_pipeline.sources.process import run_visit
@@ -212,11 +212,19 @@ def obtained(job: Job, plans: Sequence[Plan], ledger: FetchLedger, visits: Visit
         if plan.key not in rows:
             yield replace(plan, absence=absent.get(plan.key, plan.absence))
             continue
-        fetched = futures[rows[plan.key].video_id].result()[plan.key]
+        fetched = _result(job, futures[rows[plan.key].video_id])[plan.key]
         if isinstance(fetched.result, ClipError):
             yield replace(plan, absence=_absence(ledger.rows[plan.key]))
         else:
             yield replace(plan, file=StoredFile(fetched.result.uri, fetched.result.size))
+
+
+def _result(job: Job, future: Future[dict[str, Fetched]]) -> dict[str, Fetched]:
+    try:
+        with writing_to(job.store):
+            return future.result()
+    except PoolError as error:
+        raise RunError(f"{job.store}: {error}") from error
 
 
 def _failed_for_good(row: LedgerRow) -> bool:

@@ -34,8 +34,9 @@ def writing_to(directory: str) -> Iterator[None]:
     except Exception as error:
         if not isinstance(error, OSError) and not type(error).__module__.startswith(_STORES):
             raise
+        why = error.strerror if isinstance(error, OSError) and error.strerror and not error.filename else error
         raise RunError(
-            f"{directory}: can't be written: {error}. Nothing that was made is lost: mend it and run again"
+            f"{directory}: can't be written: {why}. Nothing that was made is lost: mend it and run again"
         ) from error
 
 
