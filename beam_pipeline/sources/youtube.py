@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from beam_pipeline.clips import REASONS, Clip, ClipError
+from beam_pipeline.media.settings import Encode, MediaSettings
+from beam_pipeline.media.task import Probed, ProbeTask
 from beam_pipeline.sources.formats import Format, is_direct
 from beam_pipeline.sources.fragments import Fragment, Fragments, fragments_of, join
 from beam_pipeline.sources.settings import YouTube
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from yt_dlp.networking.common import Response
 
-    from beam_pipeline.media.probing import Probed
     from beam_pipeline.sources.range_file import RangeFile
 
 __all__ = ["VIDEO_ID_RE", "FetchedClip", "VisitTask", "Visited", "check_options", "prepare_visits", "visit"]
@@ -38,6 +39,7 @@ VIDEO_ID_RE = re.compile(r"[A-Za-z0-9_-]{11}")
 
 _MAX_BYTES = 4 << 30  # received of one format; a section takes some MB, but a server that knows no ranges sends it all
 _MAX_PLAYLIST_BYTES = 32 << 20
+_PARTIAL_CONTENT = 206
 _ROUNDING_S = 2.0  # announced lengths are in whole seconds
 _MAX_WAIT_S = 120.0  # for a format that is there only after so many seconds (YouTube's advertisements)
 
@@ -95,7 +97,7 @@ def visit(task: VisitTask) -> Visited:
       FetchError: there is nothing to be had of the whole video.
       OSError: the store can't be written.
     """
-    if not VIDEO_ID_RE.fullmatch(task.video_id):
+    if not VIDEO_ID_RE.fullmatch(task.video_id) or any(clip.video_id != task.video_id for clip in task.clips):
         raise FetchError("bad_annotation", f"{task.video_id!r} is not one of YouTube's ids")
     site = site_of(task.youtube, task.proxy, task.target_px, task.with_audio)
     duration_s, chosen = site.offer(task.video_id, task.youtube.url.replace("{id}", task.video_id), task.with_audio)
@@ -171,7 +173,11 @@ class _Media:
         return file
 
     def _part(self, chosen: Format, part: Fragment) -> Response:
-        return self._site.ask(chosen, part.url, part.first, part.end)
+        response = self._site.ask(chosen, part.url, part.first, part.end)
+        if part.first is not None and response.status != _PARTIAL_CONTENT:
+            response.close()
+            raise ClipError("unsupported", "the server sends other parts of the stream than are asked for")
+        return response
 
     def _read(self, url: str) -> bytes:
         with contextlib.closing(self._site.ask(self.chosen[0], url)) as response:
@@ -213,8 +219,7 @@ def _wait_until_available(chosen: Sequence[Format]) -> None:
 
 def _probed(path: Path, clip: Clip, task: VisitTask) -> Probed:
     """Looks at a new file as at any of the store; a section holds the clip, however its source is set."""
-    from beam_pipeline.media.probing import ProbeTask, probe_clip
-    from beam_pipeline.media.settings import Encode, MediaSettings
+    from beam_pipeline.media.probing import probe_clip
 
     encode = Encode(min_duration_s=task.min_duration_s)
     return probe_clip(ProbeTask(str(path), clip, MediaSettings(encode=encode)))
@@ -238,11 +243,16 @@ def _publish(path: Path, store: str, uri: str) -> None:
     if "://" in store:
         from beam_pipeline import files
 
-        with path.open("rb") as source, files.create(files.join(store, *uri.split("/"))) as target:
-            shutil.copyfileobj(source, target, 1 << 20)
+        target = files.join(store, *uri.split("/"))
+        try:
+            with path.open("rb") as source, files.create(target) as file:
+                shutil.copyfileobj(source, file, 1 << 20)
+        except BaseException:
+            files.delete(target)  # closing what was written of it has made an object of that
+            raise
         return
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    with path.open("rb") as whole:
+        os.fsync(whole.fileno())
     target_path = Path(store) / uri
     target_path.parent.mkdir(parents=True, exist_ok=True)
     path.replace(target_path)

@@ -59,14 +59,23 @@ def check_options(youtube: YouTube) -> None:
         _check_cookies(Path(youtube.cookies_file).expanduser())
     for name, value in youtube.options.items():
         _check_option(name, value)
-    if youtube.format != "auto" or "impersonate" in youtube.options:  # only yt-dlp can tell
-        yt_dlp = load_yt_dlp()
-        from yt_dlp.utils import YoutubeDLError
+    if youtube.format != "auto" or youtube.cookies_from_browser or "impersonate" in youtube.options:
+        _check_by_yt_dlp(youtube)
 
-        try:
-            yt_dlp.YoutubeDL(parameters(youtube, None, 256, False))
-        except (YoutubeDLError, SyntaxError, ValueError) as error:
-            raise ValueError(f"yt-dlp does not take format {youtube.format!r} or its options: {error}") from error
+
+def _check_by_yt_dlp(youtube: YouTube) -> None:
+    """Checks what only yt-dlp can tell, which takes a second to load."""
+    yt_dlp = load_yt_dlp()
+    from yt_dlp.utils import YoutubeDLError
+
+    try:
+        downloader = yt_dlp.YoutubeDL(parameters(youtube, None, 256, False))
+    except (YoutubeDLError, SyntaxError, ValueError) as error:
+        raise ValueError(f"yt-dlp takes no format {youtube.format!r}, or not its options: {error}") from error
+    try:
+        downloader.cookiejar  # noqa: B018 - loaded when it is first asked for
+    except YoutubeDLError as error:
+        raise ValueError(f"cookies_from_browser {youtube.cookies_from_browser!r}: {error}") from error
 
 
 def _check_option(name: str, value: Any) -> None:

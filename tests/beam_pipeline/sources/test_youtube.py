@@ -316,6 +316,12 @@ def test_what_is_no_id_of_youtubes_is_not_visited(direct: Direct, video_id: str)
     assert direct.server.requests == []
 
 
+def test_a_clip_of_another_video_is_not_fetched(direct: Direct) -> None:
+    with pytest.raises(FetchError) as caught:
+        direct.visit(clip(0, 2, "../../evil"))
+    assert caught.value.reason == "bad_annotation"
+
+
 # -- YouTube ----------------------------------------------------------------------------------------------------------
 
 
@@ -522,6 +528,18 @@ def test_of_a_stream_in_fragments_only_those_of_the_clip_are_fetched(tmp_path: P
     assert len([path for path in asked if path.endswith((".ts", ".m4s"))]) < 10 < len(list(folder.iterdir()))
 
 
+def test_a_stream_of_ranges_needs_a_server_that_has_them(direct: Direct, muxed: Path) -> None:
+    playlist = ["#EXTM3U", "#EXT-X-VERSION:4", "#EXT-X-TARGETDURATION:30"]
+    playlist += ["#EXTINF:15,", "#EXT-X-BYTERANGE:90000@0", direct.path, "#EXTINF:15,", "#EXT-X-BYTERANGE:90000"]
+    direct.server.files["/list.m3u8"] = "\n".join([*playlist, direct.path, "#EXT-X-ENDLIST"]).encode()
+    direct.server.types["/list.m3u8"] = "application/vnd.apple.mpegurl"
+    direct.server.always[direct.path] = Fault(no_range=True)
+    youtube = YouTube(url=f"http://127.0.0.1:{direct.server.port}/list.m3u8?{{id}}", options=OPTIONS)
+    (result,) = visit(VisitTask(VIDEO_ID, (clip(1, 2),), youtube, 64, False, str(direct.store))).values()
+    assert isinstance(result, ClipError)
+    assert result.reason == "unsupported"
+
+
 # -- In its process ---------------------------------------------------------------------------------------------------
 
 
@@ -586,6 +604,7 @@ def test_an_option_that_is_not_taken_is_named(name: str, value: object) -> None:
         ({"url": "file:///{id}"}, "url must be"),
         ({"proxies": ("example.com:80",)}, "proxies must be"),
         ({"cookies_from_browser": "fire fox"}, "cookies_from_browser must be"),
+        ({"cookies_from_browser": "firefox:/nowhere"}, "cookies_from_browser 'firefox:/nowhere'"),
         ({"cookies_file": "/nowhere/cookies.txt"}, "cookies_file"),
         ({"format": "best[height"}, "format"),
         ({"options": {"impersonate": "netscape"}}, "impersonate"),
@@ -608,7 +627,6 @@ def test_sensible_settings_are_taken() -> None:
         YouTube(
             format="bestvideo[height<=480]",
             proxies=("http://user:secret@proxy.example:3128", "socks5h://127.0.0.1:9050"),
-            cookies_from_browser="firefox:default",
             options={
                 "extractor_args": {"youtube": {"lang": ["en"]}},
                 "socket_timeout": 30,
