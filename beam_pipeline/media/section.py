@@ -444,7 +444,10 @@ def _presented_track(trak: bytes, track: _Track, timescale: int) -> bytes:
 
 def _with_duration(box: bytes, offset: int, offset_64: int, duration: int) -> bytes:
     """Returns a header box with its duration set, which lies at the second offset in version 1 boxes."""
-    at, field = (offset_64, struct.pack(">Q", duration)) if box[8] else (offset, struct.pack(">I", duration))
+    if box[8]:
+        at, field = offset_64, struct.pack(">Q", duration)
+    else:
+        at, field = offset, struct.pack(">I", min(duration, (1 << 32) - 1))
     return box[:at] + field + box[at + len(field) :]
 
 

@@ -6,12 +6,15 @@ A section begins with what decoders need before the clip, at negative times; its
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 
 from av.container import InputContainer
 
 TAG = "clip_section"
+
+_FRACTION_RE = re.compile(r"-?[0-9]{1,20}(/[0-9]{1,20})?")
 
 SITINGS = ("unspecified", "left", "topleft")
 """Values of libavcodec's option `chroma_sample_location`."""
@@ -101,8 +104,8 @@ def section_of(container: InputContainer) -> Section | None:
         values = json.loads(text)
         clock = values["sound"]
         sound = clock and SectionSound(
-            Fraction(clock["start"]),
-            Fraction(clock["tick"]),
+            _fraction(clock["start"]),
+            _fraction(clock["tick"]),
             int(clock["first"]),
             max(0, int(clock["skip"])),
             max(0, int(clock["discard"])),
@@ -111,7 +114,7 @@ def section_of(container: InputContainer) -> Section | None:
             int(values["start_us"]),
             int(values["end_us"]),
             bool(values["sought"]),
-            None if values["ends"] is None else Fraction(values["ends"]),
+            None if values["ends"] is None else _fraction(values["ends"]),
             bool(values["damaged"]),
             values["siting"],
             sound or None,
@@ -123,3 +126,9 @@ def section_of(container: InputContainer) -> Section | None:
     if section.siting not in SITINGS:
         return None
     return section
+
+
+def _fraction(text: str) -> Fraction:
+    if not _FRACTION_RE.fullmatch(text):  # Fraction itself would take 1e999999999, and never come back
+        raise ValueError(text)
+    return Fraction(text)

@@ -22,6 +22,7 @@ from beam_pipeline.media.audio import read_audio
 from beam_pipeline.media.container import open_container
 from beam_pipeline.media.flow import encode_flow
 from beam_pipeline.media.section import cut_section
+from beam_pipeline.media.section_tag import TAG, Section, SectionSound, section_of
 from beam_pipeline.media.settings import Audio, Encode, Flow
 from beam_pipeline.media.video import Frames, read_frames
 from beam_pipeline.sources.range_file import RangeFile
@@ -227,6 +228,38 @@ def test_a_file_that_cannot_be_written_is_an_error_of_the_run(test_data: Path, t
             cut(test_data / "videos" / "v_GGSY1Qvo990.mp4", tmp_path / "clip.mp4", 0, 10 * SECOND_US)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+VALID_TAG = Section(0, SECOND_US, ends_s=Fraction(1), sound=SectionSound(Fraction(0), Fraction(1, 44100), 0)).to_tag()
+
+
+@pytest.mark.parametrize(
+    ("tag", "is_section"),
+    [
+        (VALID_TAG, True),
+        (VALID_TAG.replace('"1/44100"', '"0"'), False),
+        (VALID_TAG.replace('"1/44100"', '"1/0"'), False),
+        (VALID_TAG.replace('"1/44100"', '"1e999999999"'), False),
+        (VALID_TAG.replace('"end_us":1000000', '"end_us":-1'), False),
+        (VALID_TAG.replace("unspecified", "threads=64"), False),
+        ("[" * 100_000, False),
+        ("clip", False),
+        ("{}", False),
+    ],
+)
+def test_a_strangers_tag_makes_no_section(test_data: Path, tmp_path: Path, tag: str, is_section: bool) -> None:
+    path = tmp_path / "clip.mp4"
+    source = test_data / "videos" / "R6llTwEh07w.mp4"
+    with av.open(str(source)) as reader, av.open(str(path), "w", options={"movflags": "use_metadata_tags"}) as writer:
+        writer.metadata[TAG] = tag
+        stream = writer.add_stream_from_template(reader.streams.video[0], opaque=True)
+        for packet in reader.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                writer.mux(packet)
+    with open_container(str(path)) as container:
+        assert (section_of(container) is not None) is is_section
+        assert len(read_frames(container, 0, SECOND_US, "true", SMALL, keep_luma=False).jpegs) == 25
 
 
 # -- Long files over HTTP ---------------------------------------------------------------------------------------------
