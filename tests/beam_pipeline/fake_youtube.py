@@ -66,6 +66,11 @@ MEMBERS_ONLY = _unplayable(
     "Join this channel to get access to members-only content like this video, and other exclusive perks.",
 )
 RATE_LIMITED = _unplayable("UNPLAYABLE", "Video unavailable", "This content isn't available, try again later.")
+TRAILER = {
+    "status": "UNPLAYABLE",
+    "reason": "This video requires payment to watch.",
+    "errorScreen": {"playerLegacyDesktopYpcTrailerRenderer": {"trailerVideoId": "trailer-123"}},
+}
 UPCOMING = _unplayable("LIVE_STREAM_OFFLINE", "This live event will begin in 3 hours.")
 
 

@@ -300,10 +300,11 @@ def test_cookies_are_sent_and_their_file_is_never_written(direct: Direct, tmp_pa
     cookies = tmp_path / "cookies.txt"
     cookies.write_text("# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t4102444800\tsession\tabc\n")
     before = cookies.read_bytes()
-    cookies.chmod(0o444)
     direct.server.always[direct.path] = Fault(headers={"Set-Cookie": "other=1; Max-Age=1000"})
     direct.visit(cookies_file=str(cookies))
     assert all("session=abc" in request.headers["Cookie"] for request in direct.server.requests)
+    with load_yt_dlp().YoutubeDL(parameters(YouTube(cookies_file=str(cookies)), None, 64, False)) as downloader:
+        downloader.urlopen(direct.server.url(direct.path)).close()  # whose end is when yt-dlp writes cookies
     assert cookies.read_bytes() == before
 
 
@@ -398,6 +399,17 @@ def test_another_video_than_was_asked_for_is_refused(youtube: FakeYouTube, tmp_p
     with pytest.raises(FetchError) as caught:
         visit_youtube(youtube, tmp_path)
     assert caught.value.reason == "bot_check"
+
+
+def test_a_trailer_in_place_of_the_video_is_not_taken_for_it(
+    youtube: FakeYouTube, tmp_path: Path, dash_video: Path
+) -> None:
+    youtube.videos[VIDEO_ID] = Video(site.TRAILER)
+    youtube.videos["trailer-123"] = Video(length_s=LENGTH_S, streams=(h264(134, dash_video),))
+    with pytest.raises(FetchError) as caught:
+        visit_youtube(youtube, tmp_path)
+    assert caught.value.reason == "login_required"
+    assert files_under(tmp_path) == []
 
 
 def h264(itag: int, file: Path, height: int = 64) -> Stream:
