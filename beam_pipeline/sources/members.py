@@ -45,6 +45,7 @@ class FolderWriter:
     Args:
       store: the store.
       folder: a path in it.
+      publishers: the threads.
     """
 
     def __init__(self, store: str, folder: str, publishers: ThreadPoolExecutor):

@@ -497,7 +497,8 @@ CLIP = f"{clip_id(0)}.mp4"
     [
         pax(b"size=4") + header(CLIP, b"0"),
         header(CLIP, b"\x80".ljust(11, b"\0") + b"\4"),
-        header("hard", b"1000", tarfile.LNKTYPE) + header("folder", b"1000", tarfile.DIRTYPE) + header(CLIP, b"4"),
+        header("hard", b"1000", tarfile.LNKTYPE) + header(CLIP, b"4"),
+        header("folder", b"1000", tarfile.DIRTYPE) + header(CLIP, b"4"),
         header("folder/", b"0", tarfile.AREGTYPE) + header(CLIP, b"4"),
         pax(b"comment=" + b"x" * 3000) + header("././@LongLink", b"3", b"K") + bytes(512) + header(CLIP, b"4"),
         header("V", b"0", b"V") + header("dump", b"4", b"D") + bytes(512) + header(CLIP, b"4"),
@@ -630,6 +631,31 @@ def test_a_part_of_a_clip_that_a_power_failure_left_is_made_whole(tmp_path: Path
     path.write_bytes(CLIPS[clip_id(2)][:100])
     fetch(local(tmp_path, tar(MEMBERS)), store)
     assert contents(store) == in_part_0()
+
+
+def test_a_clip_is_on_the_disk_before_it_has_its_name_and_its_name_before_it_counts(
+    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = store / "train/part_0"
+    synced: set[int] = set()
+    too_early: list[str] = []
+    names_synced: set[str] = set()
+    fsync = os.fsync
+
+    def watch(descriptor: int) -> None:
+        visible = {path.name: path.stat().st_ino for path in folder.iterdir()}
+        too_early.extend(name for name, inode in visible.items() if inode not in synced)
+        fsync(descriptor)
+        synced.add(os.fstat(descriptor).st_ino)
+        if os.fstat(descriptor).st_ino == folder.stat().st_ino:
+            assert record(store).state == "reading"
+            names_synced.update(visible)
+
+    monkeypatch.setattr(os, "fsync", watch)
+    assert fetch(local(tmp_path, tar(MEMBERS)), store)[1] is None
+    assert too_early == []
+    assert names_synced == {f"{name}.mp4" for name in CLIPS}
+    assert record(store).state == "complete"
 
 
 def test_object_stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
