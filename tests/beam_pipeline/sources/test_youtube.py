@@ -578,6 +578,7 @@ def test_yt_dlp_has_its_javascript_runtime_whatever_the_path_is(monkeypatch: pyt
     with load_yt_dlp().YoutubeDL(parameters(YouTube(), None, 256, False)) as downloader:
         deno = downloader._js_runtimes["deno"].info
     assert deno.supported
+    assert parameters(YouTube(), None, 256, False)["js_runtimes"] == {"deno": {"path": deno.path}}
 
 
 # -- Settings ---------------------------------------------------------------------------------------------------------
