@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from beam_pipeline.clips import REASONS
 
 _ADVICE = (
-    "The site takes this machine for a robot. Wait some hours, lower source.requests_per_minute, or give cookies or "
-    "proxies (docs/fetching_youtube.md); then run the same command again to go on."
+    "Where a site refuses, it takes this machine for a robot: wait some hours, lower source.requests_per_minute, or "
+    "give cookies or proxies. Where videos give nothing, upgrade yt-dlp, and add --retry permanent. "
+    "docs/fetching_youtube.md tells more. Then run the same command again to go on."
 )
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from beam_pipeline.sources.settings import Source
 
 _REFUSALS = ("bot_check", "rate_limited")
+_NOTHING_TO_OFFER = ("crashed", "format_unavailable", "unsupported")
+_MANY = 5  # times `stop_after`: one video in some hundred is like that by itself
 _MAX_WAIT_S = 3600.0
 
 
@@ -35,7 +37,10 @@ class Pace:
 
 @dataclass(slots=True)
 class Breaker:
-    """Counts refusals (bot checks, 429s) in a row: first all visits pause, then a single one decides: on, or stop.
+    """Stops visits that do no good.
+
+    Refusals in a row (bot checks, 429s) first make all visits pause; then a single one decides: on, or stop. And when
+    many videos in a row have nothing to offer, it is not the videos: the site has changed, and visits stop.
 
     Attributes:
       stopped: why nothing is to be visited any more; empty while it is.
@@ -45,7 +50,8 @@ class Breaker:
     source: Source
     stopped: str = ""
     alone: bool = False
-    _in_a_row: int = 0
+    _refusals: int = 0
+    _failures: int = 0
     _closed_until: float = -math.inf
 
     def wait_s(self, now: float) -> float:
@@ -54,23 +60,27 @@ class Breaker:
 
     def note(self, reason: str, now: float, retry_after_s: float | None = None) -> str:
         """Takes the outcome of a visit, '' for a good one; returns what there is to tell people, if anything."""
+        self._failures = self._failures + 1 if reason in _NOTHING_TO_OFFER else 0
+        if self._failures >= _MANY * self.source.stop_after:
+            self.stopped = f"fetching stopped after {self._failures} videos in a row gave nothing ({reason})"
+            return self.stopped
         if reason not in _REFUSALS:
-            self._in_a_row, self.alone = 0, False
+            self._refusals, self.alone = 0, False
             return ""
-        self._in_a_row += 1
+        self._refusals += 1
         if retry_after_s:
             self._closed_until = max(self._closed_until, now + min(retry_after_s, _MAX_WAIT_S))
         if self.alone:
             self.stopped = (
-                f"fetching stopped after {self._in_a_row} refusals in a row ({reason}), the last after a pause of "
+                f"fetching stopped after {self._refusals} refusals in a row ({reason}), the last after a pause of "
                 f"{self.source.pause_s:g} s"
             )
             return self.stopped
-        if self._in_a_row < self.source.stop_after:
+        if self._refusals < self.source.stop_after:
             return ""
         self.alone = True
         self._closed_until = max(self._closed_until, now + self.source.pause_s)
-        return f"{self._in_a_row} refusals in a row ({reason}): fetching pauses for {self.wait_s(now):.0f} s"
+        return f"{self._refusals} refusals in a row ({reason}): fetching pauses for {self.wait_s(now):.0f} s"
 
 
 @dataclass(frozen=True, slots=True)

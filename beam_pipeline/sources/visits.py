@@ -175,9 +175,11 @@ class Visits:
         """Tells what a visit brought; what may pass is put back for another try."""
         outcome = self._pool.outcome(task, future)
         results = dict.fromkeys(request.clips, outcome) if isinstance(outcome, ClipError) else outcome
-        refused = next((r for r in results.values() if isinstance(r, ClipError) and REASONS[r.reason]), None)
-        wait_s = getattr(refused, "retry_after_s", None)
-        if message := self._breaker.note(refused.reason if refused else "", time.monotonic(), wait_s):
+        failures = [result for result in results.values() if isinstance(result, ClipError)]
+        # Of a visit that brought something, what else it brought counts only if it was refused.
+        failed = next((r for r in failures if REASONS[r.reason] or len(failures) == len(results)), None)
+        wait_s = getattr(failed, "retry_after_s", None)
+        if message := self._breaker.note(failed.reason if failed else "", time.monotonic(), wait_s):
             _log.warning("%s", message)
         request.last = {}
         for clip_id, result in results.items():

@@ -113,9 +113,9 @@ class FetchError(ClipError):
 
 
 def reason_of(message: str) -> str:
-    """Returns the class of `clips.REASONS` for a message; `unsupported` where nothing is known of it."""
+    """Returns the class of `clips.REASONS` for a message; `crashed`, which is tried again, if it is unknown."""
     message = message.replace("\u2019", "'")
-    return next((reason for pattern, reason in _ROWS if pattern.search(message)), "unsupported")
+    return next((reason for pattern, reason in _ROWS if pattern.search(message)), "crashed")
 
 
 def detail_of(message: str) -> str:
@@ -141,7 +141,7 @@ def fetch_error(error: BaseException, refusals: list[BaseException]) -> FetchErr
             (cause for cause in causes if _REFUSED_RE.search(cause)), message
         )
     reason = reason_of(message)
-    if reason == "unsupported" and any(isinstance(each, (TransportError, ConnectionError)) for each in _chain(error)):
+    if reason == "crashed" and any(isinstance(each, (TransportError, ConnectionError)) for each in _chain(error)):
         reason = "network"  # whatever it is worded like
     waits = [wait_s for each in (*_chain(error), *refusals) if (wait_s := _retry_after_s(each)) is not None]
     return FetchError(reason, detail_of(message), max(waits, default=None))

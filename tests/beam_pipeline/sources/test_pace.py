@@ -64,6 +64,20 @@ def test_only_refusals_in_a_row_count(breaker: Breaker, reason: str) -> None:
     assert not breaker.alone
 
 
+def test_many_videos_in_a_row_that_give_nothing_stop_it(breaker: Breaker) -> None:
+    for _ in range(14):
+        breaker.note("format_unavailable", 0.0)
+    assert not breaker.stopped
+    assert "15 videos in a row gave nothing (crashed)" in breaker.note("crashed", 0.0)
+    assert breaker.stopped
+
+
+def test_videos_that_have_gone_say_nothing_of_the_site(breaker: Breaker) -> None:
+    for n in range(100):
+        breaker.note("format_unavailable" if n % 10 else "removed", 0.0)
+    assert not breaker.stopped
+
+
 def test_retry_after_holds_all_visits_for_at_most_an_hour(breaker: Breaker) -> None:
     breaker.note("rate_limited", 10.0, retry_after_s=30.0)
     assert breaker.wait_s(10.0) == 30.0

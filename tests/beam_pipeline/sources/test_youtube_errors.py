@@ -105,7 +105,7 @@ MESSAGES = [
     ("unsupported", "Unsupported URL: https://example.com/"),
     ("unsupported", "'abc' is not a valid URL. Set --default-search \"ytsearch\""),
     ("unsupported", "file:// URLs are disabled by default in yt-dlp for security reasons."),
-    ("unsupported", "Unable to extract something that nobody has heard of"),
+    ("crashed", "Unable to extract something that nobody has heard of"),
 ]  # fmt: skip
 
 
