@@ -26,6 +26,7 @@ from beam_pipeline.clips import ClipError
 from beam_pipeline.sources.pace import Backoff
 
 _MAX_REDIRECTS = 5
+_POLL_S = 0.2
 _PROGRESS_BYTES = 1 << 16  # less than this between two failures is none
 _FINAL = (
     requests.exceptions.InvalidSchema,  # a redirect to ftp:, file: and the like
@@ -156,6 +157,8 @@ class _HttpStream:
         self._ended = False
         self._failures = 0
         self._failed_at = 0
+        self._closed = threading.Event()
+        threading.Thread(target=self._watch, name="stop-reading", daemon=True).start()
 
     def open(self) -> None:
         """Asks for the file, so that what is not there is known before anything is read."""
@@ -183,6 +186,7 @@ class _HttpStream:
         except (requests.RequestException, HTTPError, OSError) as broken:
             error = ClipError("network", f"{self._shown}: {_cause(broken)}")
         self._hang_up()
+        _check(self._stopping)
         if self.position - self._failed_at >= _PROGRESS_BYTES:
             self._failures = 0
         self._failures += 1
@@ -283,7 +287,16 @@ class _HttpStream:
                 self._response.close()
             self._response = None
 
+    def _watch(self) -> None:
+        """Ends a read that waits for a silent server when the run is stopped."""
+        while not self._closed.wait(_POLL_S):
+            if self._stopping.is_set():
+                with suppress(Exception):  # there is no connection just now
+                    self._response.raw.shutdown()  # type: ignore[union-attr]
+                return
+
     def close(self) -> None:
+        self._closed.set()
         self._hang_up()
         self._session.close()
 

@@ -147,6 +147,14 @@ def test_a_stop_ends_a_wait(server: FaultyServer) -> None:
     assert failure(server.url(PATH), stopping=stopping).reason == "not_attempted"
 
 
+def test_a_stop_ends_a_stall(server: FaultyServer) -> None:
+    server.faults[PATH] = [Fault(after=300_000, stall_s=10)]
+    stopping = threading.Event()
+    threading.Timer(0.2, stopping.set).start()
+    assert failure(server.url(PATH), Patience(silence_s=30), stopping).reason == "not_attempted"
+    assert server.sent(PATH) <= 300_000
+
+
 @pytest.mark.parametrize("where", ["server", "disk"])
 def test_a_stop_ends_a_read(server: FaultyServer, where: str, tmp_path: Path) -> None:
     path = tmp_path / "a.tar"
