@@ -116,6 +116,7 @@ def run(
         seconds=time.monotonic() - started,
         stopped=stopped,
         limited=job.limited,
+        source=job.source.kind,
         fetched=fetch_only,
         failed_archives=_failed_archives(job),
     )

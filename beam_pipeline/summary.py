@@ -34,7 +34,7 @@ class Summary:
     """A whole run.
 
     `stopped`: by a signal, before its end; `limited`: a limit left clips out; `fetched`: only the store was filled.
-    `failed_archives` says why for each archive that could not be read to its end.
+    `source` is the configuration's kind; `failed_archives` says why for each archive that could not be read to its end.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Summary:
     seconds: float
     stopped: bool
     limited: bool
+    source: str = "local"
     fetched: bool = False
     failed_archives: dict[str, str] = field(default_factory=dict)
 
@@ -73,13 +74,9 @@ class Summary:
             counts = f"{split.written:,} {'in the store' if self.fetched else 'written'}, {failed:,} failed"
             if waiting:
                 counts += f", {waiting:,} not attempted"
+            shards = "" if self.fetched else f"{plural(split.shards, 'shard')}, "
             lines.append(
-                f"  {split.split}: {split.asked:,} clips asked for, {counts}; "
-                + (
-                    size_text(split.bytes)
-                    if self.fetched
-                    else f"{plural(split.shards, 'shard')}, {size_text(split.bytes)}"
-                )
+                f"  {split.split}: {split.asked:,} clips asked for, {counts}; {shards}{size_text(split.bytes)}"
             )
             for reason, count in sorted(split.failed.items(), key=lambda item: (-item[1], item[0])):
                 again = "; a rerun tries them again" if REASONS[reason] else ""
@@ -87,8 +84,7 @@ class Summary:
             left_out = ", ".join(f"{count:,} {what}" for what, count in split.left_out.items() if count)
             if left_out:
                 lines.append(f"    rows left out: {left_out}")
-        for url, detail in self.failed_archives.items():
-            lines.append(f"  not read to its end: {url}: {detail}")
+        lines += [f"  not read to its end: {detail}" for detail in self.failed_archives.values()]
         lines.append(f"  took {duration_text(self.seconds)}")
         lines.append(f"  {self._next()}")
         return "\n".join(lines)
@@ -99,12 +95,14 @@ class Summary:
         if self.interrupted:
             return f"Stopped before the end: {self.interrupted}. {_ADVICE}"
         if self.exit_status == 1:
-            if all(split.failed.keys() == {"not_found"} for split in self.splits if split.asked):
+            not_found = all(split.failed.keys() == {"not_found"} for split in self.splits if split.asked)
+            if not_found and self.source == "local":
                 return (
                     "Not one of the clips has a file in source.store. Its name would be {id}_{start:06d}_{end:06d} or "
                     "{id}, with any extension, in any folder: is it the right store for these annotations?"
                 )
-            return "Not one clip could be written: the ledger clips-<split>.parquet says why for each."
+            what = "fetched" if self.fetched else "written"
+            return f"Not one clip could be {what}: status --csv says why for each."
         if self.limited:
             return "Only a part was asked for (--limit): run again without it to go on."
         if self.failed_archives:
