@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
+
+_COPY_BYTES = 1 << 20
 
 
 def is_local(path: str) -> bool:
@@ -57,6 +60,24 @@ def publish(temporary: str, path: str) -> None:
         with Path(temporary).open("rb") as file:
             os.fsync(file.fileno())
     FileSystems.rename([temporary], [path])
+
+
+def upload(source: BinaryIO, path: str) -> None:
+    """Writes what is left of an open file to an object store, whole or not at all.
+
+    Raises:
+      Exception: the store's own, or `source`'s; `OSError` where a part is there now that can't be deleted either.
+    """
+    file = create(path)
+    try:
+        with file:
+            shutil.copyfileobj(source, file, _COPY_BYTES)
+    except BaseException as error:  # closing what was written of it has made an object of that
+        try:
+            delete(path)
+        except Exception:
+            raise OSError(f"{path}: may be a part of a file only: delete it before the next run ({error})") from error
+        raise
 
 
 def write_whole(path: str, content: bytes) -> None:

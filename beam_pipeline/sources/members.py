@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 import os
-import shutil
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO, cast
 
 from apache_beam.io.filesystems import FileSystems
 
@@ -103,8 +102,7 @@ class FolderWriter:
         with spool:
             size = spool.tell()
             spool.seek(0)
-            with files.create(files.join(self._store, *self._folder.split("/"), name)) as file:
-                shutil.copyfileobj(spool, file, 1 << 20)
+            files.upload(cast("BinaryIO", spool), files.join(self._store, *self._folder.split("/"), name))
         return StoredFile(f"{self._folder}/{name}", size)
 
     def sync(self) -> None:

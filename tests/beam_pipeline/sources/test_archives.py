@@ -17,6 +17,7 @@ import time
 import tracemalloc
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from apache_beam.io.filesystems import FileSystems
@@ -679,6 +680,39 @@ def test_object_stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert record(remote).state == "complete"
     FileSystems.delete([archive])
     assert fetch(archive, remote) == (found, None)
+
+
+@pytest.mark.parametrize("breaks_at", [0, 10_000])
+def test_a_clip_whose_upload_breaks_is_not_in_the_object_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breaks_at: int
+) -> None:
+    monkeypatch.setenv("OBJECTS", str(tmp_path / "objects"))
+    FileSystems.set_options(PipelineOptions())
+    archive = local(tmp_path, tar(MEMBERS))
+    broken_name = f"{clip_id(3)}.mp4"
+    upload = object_files.ObjectFiles.create
+
+    def create(self: object_files.ObjectFiles, path: str, *arguments: str) -> BinaryIO:
+        file = upload(self, path, *arguments)
+        if not path.endswith(broken_name):
+            return file
+
+        def write(data: bytes) -> int:
+            io.BytesIO.write(file, bytes(data)[:breaks_at])
+            raise OSError(errno.EIO, "the store hangs up")
+
+        file.write = write  # type: ignore[method-assign]
+        return file
+
+    with monkeypatch.context() as broken:
+        broken.setattr(object_files.ObjectFiles, "create", create)
+        with pytest.raises(OSError, match="the store hangs up"):
+            fetch(archive, f"{object_files.SCHEME}store")
+    left = contents(tmp_path / "objects/store")
+    assert f"train/part_0/{broken_name}" not in left
+    assert left.items() <= in_part_0().items()
+    assert fetch(archive, f"{object_files.SCHEME}store")[1] is None
+    assert contents(tmp_path / "objects/store") == in_part_0()
 
 
 _CHILD = """
