@@ -30,7 +30,8 @@ from beam_pipeline.clips import ClipError
 
 Key = TypeVar("Key")
 _PR_SET_PDEATHSIG = 1
-_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # are the run's, not a clip's
+# Of the machine or its disks, not of a clip.
+_RUN_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE)
 _TASKS_IN_FLIGHT_PER_WORKER = 3  # enough to keep children busy while the parent writes; waiting results are memory
 
 stopping = threading.Event()
@@ -204,7 +205,7 @@ def _result(task: Task, future: Future) -> Any:
     except (BrokenProcessPool, CancelledError) as error:
         raise PoolError(f"child processes are gone: {error}") from error
     except OSError as error:
-        if error.errno not in _DISK_ERRORS:
+        if error.errno not in _RUN_ERRORS:
             return _crashed(error)
         where = f"{error.filename}: " if error.filename else ""
         raise PoolError(

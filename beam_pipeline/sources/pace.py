@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from beam_pipeline.sources.settings import Source
 
 _REFUSALS = ("bot_check", "rate_limited")
-_NOTHING_TO_OFFER = ("crashed", "format_unavailable", "unsupported")
-_MANY = 5  # times `stop_after`: one video in some hundred is like that by itself
+_UNDECIDED = ("network", "timeout")  # say nothing of whether the site would have refused
+_FRUITLESS = (*_UNDECIDED, "crashed", "format_unavailable", "unsupported")
+_MANY = 5  # times `stop_after`: of YouTube's videos, one in some hundred is like that by itself
 _MAX_WAIT_S = 3600.0
 
 
@@ -40,7 +41,8 @@ class Breaker:
     """Stops visits that do no good.
 
     Refusals in a row (bot checks, 429s) first make all visits pause; then a single one decides: on, or stop. And when
-    many videos in a row have nothing to offer, it is not the videos: the site has changed, and visits stop.
+    many visits in a row bring nothing though the videos may be there, something is wrong with the site, with yt-dlp or
+    with the network, and visits stop.
 
     Attributes:
       stopped: why nothing is to be visited any more; empty while it is.
@@ -51,7 +53,7 @@ class Breaker:
     stopped: str = ""
     alone: bool = False
     _refusals: int = 0
-    _failures: int = 0
+    _fruitless: int = 0
     _closed_until: float = -math.inf
 
     def wait_s(self, now: float) -> float:
@@ -60,16 +62,20 @@ class Breaker:
 
     def note(self, reason: str, now: float, retry_after_s: float | None = None) -> str:
         """Takes the outcome of a visit, '' for a good one; returns what there is to tell people, if anything."""
-        self._failures = self._failures + 1 if reason in _NOTHING_TO_OFFER else 0
-        if self._failures >= _MANY * self.source.stop_after:
-            self.stopped = f"fetching stopped after {self._failures} videos in a row gave nothing ({reason})"
-            return self.stopped
-        if reason not in _REFUSALS:
-            self._refusals, self.alone = 0, False
-            return ""
-        self._refusals += 1
         if retry_after_s:
             self._closed_until = max(self._closed_until, now + min(retry_after_s, _MAX_WAIT_S))
+        if reason in _REFUSALS:
+            return self._note_refusal(reason, now)
+        self._fruitless = self._fruitless + 1 if reason in _FRUITLESS else 0
+        if self._fruitless >= _MANY * self.source.stop_after:
+            self.stopped = f"fetching stopped after {self._fruitless} visits in a row brought nothing ({reason})"
+            return self.stopped
+        if reason not in _UNDECIDED:  # the site has answered
+            self._refusals, self.alone = 0, False
+        return ""
+
+    def _note_refusal(self, reason: str, now: float) -> str:
+        self._refusals += 1
         if self.alone:
             self.stopped = (
                 f"fetching stopped after {self._refusals} refusals in a row ({reason}), the last after a pause of "

@@ -57,7 +57,7 @@ def test_a_good_visit_after_the_pause_goes_on(breaker: Breaker) -> None:
     assert breaker.note("bot_check", 101.0) == ""
 
 
-@pytest.mark.parametrize("reason", ["", "private", "network"])
+@pytest.mark.parametrize("reason", ["", "private", "format_unavailable"])
 def test_only_refusals_in_a_row_count(breaker: Breaker, reason: str) -> None:
     for outcome in ("bot_check", "bot_check", reason, "bot_check", "bot_check"):
         breaker.note(outcome, 0.0)
@@ -68,7 +68,16 @@ def test_many_videos_in_a_row_that_give_nothing_stop_it(breaker: Breaker) -> Non
     for _ in range(14):
         breaker.note("format_unavailable", 0.0)
     assert not breaker.stopped
-    assert "15 videos in a row gave nothing (crashed)" in breaker.note("crashed", 0.0)
+    assert "15 visits in a row brought nothing (crashed)" in breaker.note("crashed", 0.0)
+    assert breaker.stopped
+
+
+def test_a_broken_network_neither_ends_a_row_of_refusals_nor_goes_on_for_ever(breaker: Breaker) -> None:
+    for outcome in ("bot_check", "network", "bot_check", "timeout", "bot_check", "network"):
+        breaker.note(outcome, 0.0)
+    assert breaker.alone and not breaker.stopped
+    for _ in range(15):
+        breaker.note("network", 0.0)
     assert breaker.stopped
 
 
