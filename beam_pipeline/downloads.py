@@ -20,6 +20,9 @@ import urllib3
 
 from beam_pipeline import files
 from beam_pipeline.clips import utc_now
+from beam_pipeline.web import is_url, message_of, retry_after_s, without_secrets
+
+__all__ = ["DownloadError", "cached", "is_url", "quoted_url"]
 
 MAX_BYTES = 512 << 20  # the largest list, Kinetics-700's, has 25 MB
 _TRIES = 4
@@ -55,11 +58,6 @@ class _Note:
     fetched_at: str
 
 
-def is_url(path: str) -> bool:
-    """Whether a path is a web address, which Beam's file systems don't read."""
-    return path.lower().startswith(("http://", "https://"))
-
-
 def quoted_url(url: str) -> str:
     """Returns a URL as it goes over the wire: `a b` becomes `a%20b`, and what is quoted already stays as it is.
 
@@ -70,9 +68,9 @@ def quoted_url(url: str) -> str:
         quoted = requests.utils.requote_uri(_BARE_PERCENT_RE.sub("%25", url.strip()))
         host = urlsplit(quoted).hostname
     except ValueError as error:  # requests' InvalidURL is one, too
-        raise DownloadError(f"{url!r} is no URL: {error}") from error
+        raise DownloadError(f"{without_secrets(url)!r} is no URL: {message_of(error)}") from error
     if not host:
-        raise DownloadError(f"{url!r} is no URL: it names no server")
+        raise DownloadError(f"{without_secrets(url)!r} is no URL: it names no server")
     return quoted
 
 
@@ -95,13 +93,13 @@ def cached(url: str, folder: str, *, backoff_s: float = 1.0) -> str:
     if (note := _read_note(note_path)) and (found := _sha256(path)) is not None:
         if found != note.sha256:
             raise DownloadError(
-                f"{path}: was changed since it came from {url} at {note.fetched_at}: its SHA-256 is {found}, expected "
-                f"{note.sha256}. Delete it to download it anew"
+                f"{path}: was changed since it came from {without_secrets(url)} at {note.fetched_at}: its SHA-256 is "
+                f"{found}, expected {note.sha256}. Delete it to download it anew"
             )
         return path
     content, etag = _download(url, backoff_s)
     files.write_whole(path, content)
-    note = _Note(url, hashlib.sha256(content).hexdigest(), len(content), etag, utc_now())
+    note = _Note(without_secrets(url), hashlib.sha256(content).hexdigest(), len(content), etag, utc_now())
     files.write_whole(note_path, json.dumps(asdict(note), indent=2).encode())
     return path
 
@@ -137,47 +135,48 @@ def _sha256(path: str) -> str | None:
 
 def _download(url: str, backoff_s: float) -> tuple[bytes, str]:
     """Returns what a server has under a URL, and its ETag."""
+    shown = without_secrets(url)
     for tries_left in reversed(range(_TRIES)):
         try:
             return _get(url)
         except _PassingError as error:
             if not tries_left:
-                raise DownloadError(f"{url}: {error}, in {_TRIES} tries. Try again later") from error
+                raise DownloadError(f"{shown}: {error}, in {_TRIES} tries. Try again later") from error
             time.sleep(max(backoff_s, min(error.wait_s, _LONGEST_WAIT_S)))
             backoff_s *= 2
         except (requests.RequestException, ValueError) as error:
-            raise DownloadError(f"{url}: can't be downloaded: {_one_line(error)}. Is the address right?") from error
+            raise DownloadError(f"{shown}: can't be downloaded: {_one_line(error)}. Is the address right?") from error
     raise AssertionError("the last try returns or raises")
 
 
 def _get(url: str) -> tuple[bytes, str]:
+    shown = without_secrets(url)
     try:
         # Not compressed for the way: what is kept are the file's own bytes, and a length can be checked.
         with requests.get(url, headers={"Accept-Encoding": "identity"}, timeout=_TIMEOUTS_S, stream=True) as response:
-            _check_status(url, response)
-            content = _read_body(url, response)
+            _check_status(shown, response)
+            content = _read_body(shown, response)
     except (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError) as error:
         raise _PassingError(f"the connection failed ({_one_line(error)})") from error
     if not content:
-        raise DownloadError(f"{url}: is an empty file. Is the address right?")
+        raise DownloadError(f"{shown}: is an empty file. Is the address right?")
     if content[:1024].lstrip().lower().startswith(_WEB_PAGES):
-        raise DownloadError(f"{url}: is a web page, not a file. Open it in a browser to see what it says")
+        raise DownloadError(f"{shown}: is a web page, not a file. Open it in a browser to see what it says")
     return content, response.headers.get("ETag", "")
 
 
-def _check_status(url: str, response: requests.Response) -> None:
+def _check_status(shown: str, response: requests.Response) -> None:
     status = f"HTTP status {response.status_code} {response.reason}".strip()
     if response.status_code == 200:
         return
     if response.status_code in (408, 425, 429) or response.status_code >= 500:
-        wait = response.headers.get("Retry-After", "")
-        raise _PassingError(f"the server answered with {status}", float(wait) if wait.isdecimal() else 0)
+        raise _PassingError(f"the server answered with {status}", retry_after_s(response.headers) or 0)
     raise DownloadError(
-        f"{url}: the server answered with {status}. Is the address right? A copy on a disk can be named instead"
+        f"{shown}: the server answered with {status}. Is the address right? A copy on a disk can be named instead"
     )
 
 
-def _read_body(url: str, response: requests.Response) -> bytes:
+def _read_body(shown: str, response: requests.Response) -> bytes:
     length = response.headers.get("Content-Length", "")
     expected = int(length) if length.isdecimal() else 0
     deadline = time.monotonic() + _ANSWER_S
@@ -191,11 +190,11 @@ def _read_body(url: str, response: requests.Response) -> bytes:
             raise _PassingError(f"only {len(content)} bytes came in {_ANSWER_S} seconds")
     size = length or f"more than {MAX_BYTES}"
     raise DownloadError(
-        f"{url}: has {size} bytes, where a list may have {MAX_BYTES} at most. Is it perhaps an archive? These belong "
+        f"{shown}: has {size} bytes, where a list may have {MAX_BYTES} at most. Is it perhaps an archive? These belong "
         "under source.archives"
     )
 
 
 def _one_line(error: Exception) -> str:
     reason = getattr(error.args[0], "reason", None) if error.args else None  # what urllib3's own retries gave up at
-    return " ".join((str(reason or error) or type(error).__name__).split())
+    return message_of(reason if isinstance(reason, Exception) else error)

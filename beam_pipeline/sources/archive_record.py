@@ -33,7 +33,7 @@ class ArchiveRecord:
     """The record of an archive.
 
     Attributes:
-      url: as it was given.
+      url: without what lets one in: the record is found by the whole of it, and read by whoever can read the store.
       folder: of the store, where its clips are.
       state: reading (now, or when it was killed), complete, or failed.
       size: of the archive in bytes; None where its server doesn't tell.
@@ -92,10 +92,10 @@ def record_key(url: str) -> str:
     return hashlib.blake2b(url.encode(errors="surrogateescape"), digest_size=16).hexdigest()
 
 
-def write_record(store: str, record: ArchiveRecord) -> None:
-    """Writes a record in place of the one before, whole or not at all."""
+def write_record(store: str, url: str, record: ArchiveRecord) -> None:
+    """Writes the record of an archive in place of the one before, whole or not at all."""
     content = {"revision": _REVISION} | dataclasses.asdict(record)
-    files.write_whole(record_path(store, record.url), json.dumps(content).encode())
+    files.write_whole(record_path(store, url), json.dumps(content).encode())
 
 
 def read_record(store: str, url: str) -> ArchiveRecord | None:

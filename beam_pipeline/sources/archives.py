@@ -7,20 +7,21 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 
 from beam_pipeline import files, pool
-from beam_pipeline.clips import REASONS, ClipError, utc_now
+from beam_pipeline.clips import ClipError, utc_now
 from beam_pipeline.sources.archive_record import ArchiveRecord, read_archive_records, read_record, write_record
 from beam_pipeline.sources.disk import check_free
 from beam_pipeline.sources.members import FolderWriter, folder_writer, sizes_in
 from beam_pipeline.sources.tar_stream import Member, members
-from beam_pipeline.sources.transfer import Patience, SourceChangedError, Stream, open_stream, without_secrets
+from beam_pipeline.sources.transfer import Patience, SourceChangedError, Stream, open_stream
 from beam_pipeline.store import StoredFile
+from beam_pipeline.web import without_secrets
 
 __all__ = ["Archive", "ArchiveFailure", "fetch_archive", "read_archive_records"]
 
@@ -35,6 +36,7 @@ _MAX_MEMBER = 2 << 30  # bytes; the longest real clips have some tens of MiB
 _READINGS = 3  # from the start, of an archive that changes meanwhile
 _RECORD_INTERVAL_S = 5.0
 _CHECK_FREE_BYTES = 256 << 20
+_FOR_GOOD = ("archive_corrupt", "unsupported", "too_large")  # as long as the file is the same
 _MAX_UNPUBLISHED = 16  # clips that are written but not yet on the disk
 
 
@@ -99,13 +101,14 @@ def fetch_archive(
     before = read_record(store, archive.url)
     if before and before.folder != archive.folder:
         before = None
+    shown = without_secrets(archive.url)
     present = sizes_in(store, archive.folder)
     nothing_new = before and not before.may_bring(wanted, made, present)
     if before and nothing_new and before.state == "complete":
         yield from _still_there(before.stored, present, archive.folder)
         return
     for _ in range(_READINGS):
-        record = ArchiveRecord(archive.url, archive.folder, started_at=utc_now())
+        record = ArchiveRecord(shown, archive.folder, started_at=utc_now())
         try:
             check_free(store, min_free_gib)
             with open_stream(archive.url, stopping, patience) as stream:
@@ -115,26 +118,27 @@ def fetch_archive(
                     return
                 with folder_writer(store, archive.folder) as writer:
                     keep_away: Container[str] = frozenset() if archive.is_replacement else made
-                    yield from _Reading(record, stream, store, wanted, keep_away, min_free_gib, writer).clips()
+                    reading = _Reading(archive, record, stream, store, wanted, keep_away, present, min_free_gib, writer)
+                    yield from reading.clips()
                     writer.sync()
             record.state = "complete"
             break
         except SourceChangedError:
             record.reason, record.detail = "network", "it changes while it is read"
+            present |= record.stored
         except ClipError as error:
             record.reason, record.detail = error.reason, error.detail
             break
     record.ended_at = utc_now()
     if record.state != "complete":
         record.state = "failed"
-        shown = without_secrets(archive.url)
         if not record.detail.startswith(shown):
             record.detail = f"{shown}: {record.detail}"
         if before:  # what an earlier reading came further to
             earlier = {name: size for name, size in before.stored.items() if name not in record.stored}
             yield from _still_there(earlier, present, archive.folder)
             record.stored |= earlier
-    write_record(store, record)
+    write_record(store, archive.url, record)
     if record.state == "failed":
         yield ArchiveFailure(record.reason, record.detail)
 
@@ -144,22 +148,25 @@ class _Reading:
 
     def __init__(
         self,
+        archive: Archive,
         record: ArchiveRecord,
         stream: Stream,
         store: str,
         wanted: Container[str],
         made: Container[str],
+        present: Mapping[str, int],
         min_free_gib: float,
         writer: FolderWriter,
     ):
+        self._archive = archive
         self._record = record
         self._stream = stream
         self._store = store
         self._wanted = wanted
         self._made = made
+        self._present = present
         self._min_free_gib = min_free_gib
         self._writer = writer
-        self._present = sizes_in(store, record.folder)
         self._seen: set[str] = set()  # clip ids
         self._unpublished: deque[Future[StoredFile]] = deque()
         self._unchecked = 0  # bytes written since there was room for them
@@ -225,13 +232,13 @@ class _Reading:
     def _note(self) -> None:
         if time.monotonic() - self._recorded_at > _RECORD_INTERVAL_S:
             self._record.bytes = self._stream.position
-            write_record(self._store, self._record)
+            write_record(self._store, self._archive.url, self._record)
             self._recorded_at = time.monotonic()
 
 
 def _is_given_up(before: ArchiveRecord, stream: Stream) -> bool:
     """Whether an archive failed for good before, and is still the same file."""
-    failed_for_good = before.state == "failed" and not REASONS.get(before.reason, True)
+    failed_for_good = before.state == "failed" and before.reason in _FOR_GOOD
     return failed_for_good and bool(stream.etag) and (stream.etag, stream.size) == (before.etag, before.size)
 
 

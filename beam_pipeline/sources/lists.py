@@ -20,7 +20,8 @@ from apache_beam.io.filesystems import FileSystems
 from beam_pipeline import files
 from beam_pipeline.annotations.opening import BOM, AnnotationError, opened
 from beam_pipeline.config import ConfigError
-from beam_pipeline.downloads import DownloadError, cached, is_url, quoted_url
+from beam_pipeline.downloads import DownloadError, cached, quoted_url
+from beam_pipeline.web import is_url, message_of, without_secrets
 
 MAX_LIST_BYTES = 16 << 20  # K700-2020's longest has 47 kB
 MAX_ARCHIVES = 100_000
@@ -44,7 +45,8 @@ def archive_urls(entries: Sequence[str], folder: str) -> tuple[str, ...]:
         for archive in _listed(entry, folder) if _is_list(entry) else (_address(entry, "source.archives"),):
             archives[archive] = None
             if len(archives) > MAX_ARCHIVES:
-                raise ConfigError(f"source.archives: {entry} is the one with which there are more than {MAX_ARCHIVES}")
+                shown = without_secrets(entry)
+                raise ConfigError(f"source.archives: {shown} is the one with which there are more than {MAX_ARCHIVES}")
     return tuple(archives)
 
 
@@ -55,22 +57,25 @@ def _is_list(entry: str) -> bool:
 
 def _listed(path: str, folder: str) -> Iterator[str]:
     """Yields the archives of a list."""
-    content = _read(cached(path, folder) if is_url(path) else path, path)
+    shown = without_secrets(path)
+    content = _read(cached(path, folder) if is_url(path) else path, shown)
     found = False
     for number, line in enumerate(content.removeprefix(BOM).split("\n"), start=1):
         text = line.strip()
         if not text or text.startswith("#"):
             continue
         found = True
-        place = f"{path} line {number}"
+        place = f"{shown} line {number}"
         if _CONTROL_RE.search(text):
-            raise ConfigError(f"{place}: {text!r} holds control characters, which no archive's name does")
+            raise ConfigError(
+                f"{place}: {without_secrets(text)!r} holds control characters, which no archive's name does"
+            )
         archive = _resolved(text, path, place)
         if _is_list(archive):
-            raise ConfigError(f"{place}: {text!r} is itself a list: name it in source.archives")
+            raise ConfigError(f"{place}: {without_secrets(text)!r} is itself a list: name it in source.archives")
         yield archive
     if not found:
-        raise ConfigError(f"{path}: names no archive, expected one a line")
+        raise ConfigError(f"{shown}: names no archive, expected one a line")
 
 
 def _read(path: str, name: str) -> str:
@@ -102,7 +107,9 @@ def _resolved(text: str, source: str, place: str) -> str:
         scheme = text.partition("://")[0].lower()
         if "://" not in text or scheme not in {"http", "https", own_scheme}:
             allowed = ", ".join(sorted({"http", "https", own_scheme}))
-            raise ConfigError(f"{place}: {text!r} is no address that a list from there may name, which are {allowed}")
+            raise ConfigError(
+                f"{place}: {without_secrets(text)!r} is no address that a list from there may name, which are {allowed}"
+            )
         return _address(text, place)
     if text[0] in "/\\~":
         raise ConfigError(f"{place}: {text!r} is a path of a machine, which a list from elsewhere may not name")
@@ -117,11 +124,11 @@ def _address(archive: str, place: str) -> str:
     if files.is_local(archive):
         return archive
     if ".." in re.split(r"[/\\]", unquote(archive)):
-        raise ConfigError(f"{place}: {archive!r} leads upwards (..): write where the archive is")
+        raise ConfigError(f"{place}: {without_secrets(archive)!r} leads upwards (..): write where the archive is")
     try:
         if is_url(archive):
             return quoted_url(archive)
         FileSystems.get_filesystem(archive)
     except (DownloadError, ValueError) as error:
-        raise ConfigError(f"{place}: {archive!r} can't be read from: {error}") from error
+        raise ConfigError(f"{place}: {without_secrets(archive)!r} can't be read from: {message_of(error)}") from error
     return archive

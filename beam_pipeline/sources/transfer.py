@@ -5,7 +5,6 @@ A connection that breaks goes on where it was, as long as the server still has t
 
 from __future__ import annotations
 
-import email.utils
 import re
 import threading
 import time
@@ -14,7 +13,6 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import requests
 from apache_beam.io.filesystems import FileSystems
@@ -24,6 +22,7 @@ from urllib3.exceptions import HTTPError
 from beam_pipeline import files, pool
 from beam_pipeline.clips import ClipError
 from beam_pipeline.sources.pace import Backoff
+from beam_pipeline.web import is_url, message_of, retry_after_s, without_secrets
 
 _MAX_REDIRECTS = 5
 _POLL_S = 0.2
@@ -89,9 +88,9 @@ def open_stream(
       patience: with a web server.
 
     Raises:
-      ClipError: `not_found`, `removed`, `rate_limited`, `unreadable`, `network`, `not_attempted`.
+      ClipError: `not_found`, `removed`, `rate_limited`, `network`, `not_attempted`.
     """
-    if not url.lower().startswith(("http://", "https://")):
+    if not is_url(url):
         with closing(_FileStream(url, stopping)) as file:
             yield file
         return
@@ -120,16 +119,16 @@ class _FileStream:
                 with suppress(Exception):  # not every file system has them
                     self.etag = str(FileSystems.checksum(path) or "")
         except FileNotFoundError as error:
-            raise ClipError("not_found", f"{path}: no such file") from error
+            raise ClipError("not_found", f"{without_secrets(path)}: no such file") from error
         except Exception as error:  # every file system has its own
-            raise _unreadable(path, error) from error
+            raise _broken(path, error) from error
 
     def read(self, count: int) -> bytes:
         _check(self._stopping)
         try:
             data = self._file.read(count)
         except Exception as error:
-            raise _unreadable(self._path, error) from error
+            raise _broken(self._path, error) from error
         self.position += len(data)
         return data
 
@@ -200,7 +199,7 @@ class _HttpStream:
         headers = {"Accept-Encoding": "identity"}
         if self.position:
             headers["Range"] = f"bytes={self.position}-"
-            if self.etag and not self.etag.startswith("W/"):  # weak ones promise no equal bytes
+            if _is_strong(self.etag):
                 headers["If-Range"] = self.etag
         response = self._session.get(
             self._url, headers=headers, stream=True, timeout=(self._patience.connect_s, self._patience.silence_s)
@@ -233,11 +232,17 @@ class _HttpStream:
         etag, modified = response.headers.get("ETag", ""), response.headers.get("Last-Modified", "")
         if not self.position:
             self.size, self.etag, self._modified = size, etag, modified
-        elif (etag, modified) != (self.etag, self._modified) or None is not size != self.size is not None:
+        elif not self._is_same(etag, modified) or None is not size != self.size is not None:
             raise SourceChangedError
         if start not in (0, self.position):
             raise _RefusedError(ClipError("network", f"{self._shown}: another range than was asked for"))
         self._skip = self.position - start
+
+    def _is_same(self, etag: str, modified: str) -> bool:
+        """Whether an answer is of the file that was begun; a 206 to `If-Range` need not tell `Last-Modified` again."""
+        if _is_strong(self.etag):
+            return etag == self.etag
+        return all(not now or not then or now == then for now, then in ((etag, self.etag), (modified, self._modified)))
 
     def _refusal(self, response: requests.Response) -> Exception:
         status = response.status_code
@@ -249,9 +254,9 @@ class _HttpStream:
         if status == 403:
             return ClipError("network", f"{line}: no access, or no such file (S3 answers so where listing is denied)")
         if status == 429:
-            return _RefusedError(ClipError("rate_limited", line), _retry_after_s(response))
+            return _RefusedError(ClipError("rate_limited", line), retry_after_s(response.headers))
         if status == 408 or status >= 500:
-            return _RefusedError(ClipError("network", line), _retry_after_s(response))
+            return _RefusedError(ClipError("network", line), retry_after_s(response.headers))
         return ClipError("network", line)
 
     def _receive(self, count: int) -> bytes:
@@ -319,15 +324,9 @@ def _number(text: str | None) -> int | None:
     return int(text) if text and re.fullmatch(r"[0-9]{1,18}", text.strip()) else None
 
 
-def _retry_after_s(response: requests.Response) -> float | None:
-    """Returns what `Retry-After` says, seconds or a date."""
-    text = response.headers.get("Retry-After", "").strip()
-    if (seconds := _number(text)) is not None:
-        return float(seconds)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return None
+def _is_strong(etag: str) -> bool:
+    """Whether an ETag promises equal bytes, which weak ones don't."""
+    return bool(etag) and not etag.startswith("W/")
 
 
 def _cause(error: Exception) -> str:
@@ -353,14 +352,7 @@ _CAUSES = (
 )
 
 
-def _unreadable(path: str, error: Exception) -> ClipError:
-    return ClipError("unreadable", f"{path}: {getattr(error, 'strerror', None) or ' '.join(str(error).split())[:200]}")
-
-
-def without_secrets(url: str) -> str:
-    """Returns a URL as messages show it: without what lets one in."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "a malformed URL"
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+def _broken(path: str, error: Exception) -> ClipError:
+    """Says why a file that is there can't be read: a disk's error, or a store's, which may be gone the next time."""
+    why = getattr(error, "strerror", None) or message_of(error)[:200]
+    return ClipError("network", f"{without_secrets(path)}: can't be read: {why}")

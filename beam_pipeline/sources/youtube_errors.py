@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from email.utils import parsedate_to_datetime
 
 from beam_pipeline.clips import ClipError
+from beam_pipeline.web import retry_after_s
 
 _MAX_DETAIL = 300
 
@@ -96,8 +96,9 @@ _NOISE = tuple(
         (r"<[\w.]+ object at 0x[0-9a-f]+>:?\s*", ""),
         (r"\w*Connection(Pool)?\(host='[^']*', port='?\d+'?\):?\s*", ""),
         (r"with url: \S+ ?", ""),
-        (r"\b(?:\w+://)?[^\s/@'\"]+:[^\s/@'\"]+@", ""),
+        (r"\b\w+://[^\s'\"]*@|[^\s/@:'\"]+:[^\s/'\"]+@", ""),
         (r"https?://\S+", ""),
+        (r"\d+ bytes read, \d+ more expected", "fewer bytes came than were announced"),
         (r"\b(begin|premieres?|starts?) in (\d+|a few|an?|one) [a-z]+", r"\1 later"),
     )
 )
@@ -165,15 +166,6 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _retry_after_s(error: BaseException) -> float | None:
-    """Returns what the header Retry-After of an HTTP error asks for: seconds, or a date by the server's own clock."""
+    """Returns how many seconds the answer that an HTTP error is about asks one to wait."""
     headers = getattr(getattr(error, "response", None), "headers", None)
-    value = headers.get("Retry-After") if headers else None
-    if headers is None or value is None:
-        return None
-    if value.strip().isdecimal():
-        return float(value)
-    try:
-        until, now = parsedate_to_datetime(value), parsedate_to_datetime(headers["Date"])
-        return max(0.0, (until - now).total_seconds())
-    except (TypeError, ValueError):
-        return None
+    return retry_after_s(headers) if headers else None

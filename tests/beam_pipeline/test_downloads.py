@@ -210,3 +210,25 @@ def test_what_is_no_url_is_named(url: str, tmp_path: Path) -> None:
 def test_urls_are_http_and_https() -> None:
     assert [is_url(path) for path in ("http://a/b", "HTTPS://a/b")] == [True, True]
     assert [is_url(path) for path in ("gs://a/b", "/http://a", "file:///a", "http:/a")] == [False] * 4
+
+
+@pytest.mark.parametrize("path", ["/lists/train.csv", "/gone.csv", "/away.csv", "/page.csv"])
+def test_neither_messages_nor_notes_hold_what_lets_one_in(server: FaultyServer, tmp_path: Path, path: str) -> None:
+    server.files["/page.csv"] = b"<html>"
+    server.always["/away.csv"] = Fault(status=302, headers={"Location": "ftp://me:secret@127.0.0.1/?key=secret"})
+    url = f"http://me:secret@127.0.0.1:{server.port}{path}?signature=secret"
+    if path == "/lists/train.csv":
+        kept = Path(cached(url, str(tmp_path)))
+        assert json.loads(kept.with_name("train.csv.json").read_text())["url"] == server.url(path)
+        kept.write_bytes(b"other")
+    with pytest.raises(DownloadError) as caught:
+        cached(url, str(tmp_path))
+    assert server.url(path) in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["http://me:secret@[::1/a", "http://me:secret@/a"])
+def test_messages_of_malformed_urls_hold_no_secrets(url: str) -> None:
+    with pytest.raises(DownloadError, match="is no URL") as caught:
+        quoted_url(url)
+    assert "secret" not in str(caught.value)

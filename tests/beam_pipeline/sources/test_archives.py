@@ -682,6 +682,49 @@ def test_object_stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert fetch(archive, remote) == (found, None)
 
 
+def test_an_archive_on_a_store_that_failed_for_once_is_read_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: Path
+) -> None:
+    monkeypatch.setenv("OBJECTS", str(tmp_path))
+    FileSystems.set_options(PipelineOptions())
+    (tmp_path / "part_0.tar.gz").write_bytes(tar(MEMBERS))
+    archive = f"{object_files.SCHEME}part_0.tar.gz"
+    with monkeypatch.context() as unsteady:
+        unsteady.setattr(object_files.ObjectFiles, "open", lambda *_: _Unsteady(tar(MEMBERS)))
+        found, failed = fetch(archive, store)
+    assert failed is not None
+    assert failed.reason == "network"
+    assert 0 < len(found) < len(CLIPS)
+    assert fetch(archive, store)[1] is None
+    assert contents(store) == in_part_0()
+
+
+class _Unsteady(io.BytesIO):
+    """An object of a store that breaks off in the middle."""
+
+    def read(self, count: int | None = -1) -> bytes:
+        if self.tell():
+            raise ConnectionError("503 Slow Down")
+        return super().read(count)
+
+
+def test_an_address_that_lets_one_in_is_kept_and_shown_without_what_does(server: FaultyServer, store: Path) -> None:
+    server.files[PLAIN] = tar(MEMBERS)[:100_000]
+    url = f"http://me:secret@127.0.0.1:{server.port}{PLAIN}?X-Amz-Signature=secret"
+    _, failed = fetch(url, store)
+    assert failed is not None
+    assert failed.detail.startswith(f"{server.url(PLAIN)}: ")
+    assert record(store).url == server.url(PLAIN)
+    assert not any(b"secret" in path.read_bytes() for path in store.rglob("*.json"))
+    server.files[PLAIN] = tar(MEMBERS)
+    assert fetch(url, store)[1] is None
+    asked = len(server.requests)
+    assert fetch(url, store)[1] is None
+    assert len(server.requests) == asked
+    assert fetch(url.replace("=secret", "=other"), store)[1] is None
+    assert len(server.requests) > asked
+
+
 @pytest.mark.parametrize("breaks_at", [0, 10_000])
 def test_a_clip_whose_upload_breaks_is_not_in_the_object_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breaks_at: int

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -108,6 +110,13 @@ def test_the_whole_file_may_come_again(server: FaultyServer) -> None:
     assert read(server.url(PATH)) == CONTENT
 
 
+def test_a_part_need_not_tell_again_when_the_file_was_modified(server: FaultyServer) -> None:
+    modified = {"Last-Modified": "Mon, 01 Jan 2024 00:00:00 GMT"}
+    server.faults[PATH] = [Fault(after=300_000, reset=True, headers=modified)]
+    assert read(server.url(PATH)) == CONTENT
+    assert len(server.requests) == 2
+
+
 def test_another_file_meanwhile_is_not_joined_to_the_first(server: FaultyServer) -> None:
     server.faults[PATH] = [Fault(after=300_000, reset=True)]
     with open_stream(server.url(PATH), threading.Event(), QUICK) as stream:
@@ -201,9 +210,14 @@ def test_messages_hold_no_secrets(server: FaultyServer) -> None:
 
 
 class _WithoutLength(BaseHTTPRequestHandler):
-    """Sends chunks, says nothing of a length, and breaks off before the last of the first answer."""
+    """Sends chunks, says nothing of a length, and breaks off before the last of the first answer.
+
+    What it tells of its file are headers of the first answer and of those that go on from there.
+    """
 
     protocol_version = "HTTP/1.1"
+    breaks_at = 400_000
+    told: tuple[dict[str, str], dict[str, str]] = ({}, {})
 
     def do_GET(self) -> None:
         start = int(self.headers.get("Range", "bytes=0-")[6:-1])
@@ -216,9 +230,11 @@ class _WithoutLength(BaseHTTPRequestHandler):
         self.send_response(206 if start else 200)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}")
+        for name, value in self.told[start > 0].items():
+            self.send_header(name, value)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        end = len(CONTENT) if start else self.server.breaks_at  # type: ignore[attr-defined]
+        end = len(CONTENT) if start else self.breaks_at
         self.wfile.write(b"%x\r\n%b\r\n" % (end - start, CONTENT[start:end]))
         if start:
             self.wfile.write(b"0\r\n\r\n")
@@ -228,13 +244,40 @@ class _WithoutLength(BaseHTTPRequestHandler):
         pass
 
 
+@contextmanager
+def without_length(**attributes: object) -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), type("Handler", (_WithoutLength,), attributes)) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/a"
+        server.shutdown()
+
+
 @pytest.mark.parametrize("breaks_at", [400_000, len(CONTENT)])
 def test_an_answer_without_a_length(breaks_at: int) -> None:
-    with HTTPServer(("127.0.0.1", 0), _WithoutLength) as server:
-        server.breaks_at = breaks_at  # type: ignore[attr-defined]
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        assert read(f"http://127.0.0.1:{server.server_address[1]}/a") == CONTENT
-        server.shutdown()
+    with without_length(breaks_at=breaks_at) as url:
+        assert read(url) == CONTENT
+
+
+MONDAY, TUESDAY = ({"Last-Modified": f"{day} Jan 2024 00:00:00 GMT"} for day in ("Mon, 01", "Tue, 02"))
+WEAK = {"ETag": 'W/"1"'}
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "same"),
+    [
+        (MONDAY, MONDAY, True),
+        (MONDAY, {}, True),
+        (MONDAY, TUESDAY, False),
+        (WEAK | MONDAY, WEAK | MONDAY, True),
+        (WEAK | MONDAY, WEAK | TUESDAY, False),
+        (WEAK, {"ETag": 'W/"2"'}, False),
+        ({"ETag": '"1"'}, {}, False),
+        ({"ETag": '"1"'} | MONDAY, {"ETag": '"1"'}, True),
+    ],
+)
+def test_what_tells_that_it_is_the_same_file(first: dict[str, str], then: dict[str, str], same: bool) -> None:
+    with without_length(told=(first, then)) as url, nullcontext() if same else pytest.raises(SourceChangedError):
+        assert read(url) == CONTENT
 
 
 def test_a_file_of_this_machine(tmp_path: Path) -> None:
@@ -259,4 +302,34 @@ def test_object_stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.tar").write_bytes(CONTENT)
     assert read(f"{object_files.SCHEME}a.tar") == CONTENT
     assert failure(f"{object_files.SCHEME}b.tar").reason == "not_found"
-    assert failure("nonsense://b.tar").reason == "unreadable"
+    assert failure("nonsense://b.tar").reason == "network"
+
+
+class _Unsteady(io.BytesIO):
+    """An object of a store that answers twice, and then for once not."""
+
+    def read(self, count: int | None = -1) -> bytes:
+        if self.tell() >= 200_000:
+            raise ConnectionError("503 Slow Down, see https://store/a?signature=secret")
+        return super().read(count)
+
+
+def test_an_object_store_that_fails_for_once_may_be_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OBJECTS", str(tmp_path))
+    FileSystems.set_options(PipelineOptions())
+    (tmp_path / "a.tar").write_bytes(CONTENT)
+    with monkeypatch.context() as unsteady:
+        unsteady.setattr(object_files.ObjectFiles, "open", lambda *_: _Unsteady(CONTENT))
+        error = failure(f"{object_files.SCHEME}a.tar")
+    assert (error.reason, error.detail) == (
+        "network",
+        f"{object_files.SCHEME}a.tar: can't be read: 503 Slow Down, see https://store/a",
+    )
+
+
+def test_a_disk_that_fails_may_mend() -> None:
+    path = "/proc/self/mem"  # whose beginning is nothing: it reads as a bad sector does
+    error = failure(path)
+    assert (error.reason, error.detail) == ("network", f"{path}: can't be read: Input/output error")
