@@ -34,7 +34,8 @@ from beam_pipeline.pipeline import build
 from beam_pipeline.pool import PoolError, close_pools, stopping
 from beam_pipeline.progress import progress_bar, write_plan
 from beam_pipeline.pruning import Pruned, prune
-from beam_pipeline.sources.archives import Archive, read_archive_records
+from beam_pipeline.sources.archive_record import read_record
+from beam_pipeline.sources.archives import Archive
 from beam_pipeline.sources.disk import check_free
 from beam_pipeline.sources.lists import archive_urls
 from beam_pipeline.sources.settings import Source, YouTube
@@ -217,9 +218,8 @@ def _archives(source: Source, chosen: Sequence[str], downloads: str) -> tuple[Ar
 
 
 def _failed_archives(job: Job) -> dict[str, str]:
-    urls = {archive.url for archive in job.archives}
-    records = read_archive_records(job.store) if urls else ()
-    return {record.url: record.detail for record in records if record.url in urls and record.state == "failed"}
+    records = [read_record(job.store, archive.url) for archive in job.archives]
+    return {record.url: record.detail for record in records if record and record.state == "failed"}
 
 
 def _plain(config: Config) -> dict[str, Any]:
