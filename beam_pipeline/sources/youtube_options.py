@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
 
 from beam_pipeline.sources.formats import choose
 from beam_pipeline.sources.settings import YouTube
+from beam_pipeline.web import message_of
 
 # Parameters of yt_dlp.YoutubeDL that `source.youtube.options` may set: how the network and the extractors are used.
 # What runs programs, writes files, loads code or changes what comes back is left out, and so is what has a setting.
@@ -35,6 +37,8 @@ OPTIONS: dict[str, tuple[type[Any], ...]] = {
     "videopassword": (str,),
 }
 _JS_RUNTIMES = ("deno", "node", "bun", "quickjs")
+_WITH_JS = ("youtube.com", "youtu.be", "youtube-nocookie.com")  # sites whose scripts have to be run, and what is below
+_CREDENTIALS = ("authorization", "proxy-authorization", "cookie")  # headers that are not for every server
 _BROWSER_RE = re.compile(
     r"(?P<browser>[a-z]+)(?:\+(?P<keyring>[A-Za-z0-9]+))?(?::(?!:)(?P<profile>.+?))?(?:::(?P<container>.+))?"
 )
@@ -44,14 +48,16 @@ def check_options(youtube: YouTube) -> None:
     """Checks what a configuration says of YouTube, as far as that goes without the site.
 
     Raises:
-      ValueError: names the setting, its value and what was expected.
+      ValueError: names the setting, what was expected, and its value, where that can be no secret.
     """
-    if not youtube.url.startswith(("http://", "https://")) or "{id}" not in youtube.url:
-        raise ValueError(f"url must be an http(s) address with {{id}} where the video's id goes, got {youtube.url!r}")
-    for proxy in youtube.proxies:
+    if not youtube.url.startswith(("http://", "https://")) or youtube.url.count("{id}") != 1:
+        raise ValueError(
+            f"url must be an http(s) address with {{id}} once, where the video's id goes, got {youtube.url!r}"
+        )
+    for number, proxy in enumerate(youtube.proxies, 1):
         if not re.match(r"(https?|socks[45][ah]?)://.", proxy):
             raise ValueError(
-                f"proxies must be addresses such as http://HOST:PORT or socks5h://HOST:PORT, got {proxy!r}"
+                f"proxies must be addresses such as http://HOST:PORT or socks5h://HOST:PORT, number {number} is none"
             )
     if youtube.cookies_from_browser and not _BROWSER_RE.fullmatch(youtube.cookies_from_browser):
         raise ValueError(f"cookies_from_browser must be BROWSER[:PROFILE], got {youtube.cookies_from_browser!r}")
@@ -61,6 +67,32 @@ def check_options(youtube: YouTube) -> None:
         _check_option(name, value)
     if youtube.format != "auto" or youtube.cookies_from_browser or "impersonate" in youtube.options:
         _check_by_yt_dlp(youtube)
+    check_js_runtime(youtube)
+
+
+def check_js_runtime(youtube: YouTube) -> None:
+    """Checks that yt-dlp finds something here that runs YouTube's JavaScript, if it is YouTube that is visited.
+
+    Raises:
+      ValueError: it does not; says what was tried.
+    """
+    host = urlsplit(youtube.url).hostname
+    if not any(f".{host}".endswith(f".{site}") for site in _WITH_JS):
+        return
+    load_yt_dlp()
+    from yt_dlp.globals import supported_js_runtimes
+
+    tried = []
+    for name, settings in _js_runtimes(youtube.options.get("js_runtimes", ("deno",))).items():
+        found = supported_js_runtimes.value[name](**settings).info
+        if found and found.supported:
+            return
+        where = f" ({settings['path']})" if settings else ""
+        tried.append(f"{name}{where} {f'is too old, {found.version}' if found else 'is missing or does not run'}")
+    raise ValueError(
+        "yt-dlp needs a JavaScript runtime for YouTube, and finds none that works: "
+        f"{'; '.join(tried) or 'none is named'}. `pip install -U deno` brings one; options.js_runtimes names others"
+    )
 
 
 def _check_by_yt_dlp(youtube: YouTube) -> None:
@@ -71,7 +103,9 @@ def _check_by_yt_dlp(youtube: YouTube) -> None:
     try:
         downloader = yt_dlp.YoutubeDL(parameters(youtube, None, 256, False))
     except (YoutubeDLError, SyntaxError, ValueError) as error:
-        raise ValueError(f"yt-dlp takes no format {youtube.format!r}, or not its options: {error}") from error
+        raise ValueError(
+            f"yt-dlp does not take format {youtube.format!r} or the options: {message_of(error)}"
+        ) from error
     try:
         downloader.cookiejar  # noqa: B018 - loaded when it is first asked for
     except YoutubeDLError as error:
@@ -83,7 +117,7 @@ def _check_option(name: str, value: Any) -> None:
         raise ValueError(f"options.{name} is not one of those that are taken: {', '.join(OPTIONS)}")
     if not isinstance(value, OPTIONS[name]) or (isinstance(value, bool) and bool not in OPTIONS[name]):
         expected = " or ".join(kind.__name__ for kind in OPTIONS[name])
-        raise ValueError(f"options.{name} must be of type {expected}, got {value!r}")
+        raise ValueError(f"options.{name} must be of type {expected}, got one of type {type(value).__name__}")
     if name == "js_runtimes" and (unknown := [each for each in value if each not in _JS_RUNTIMES]):
         raise ValueError(f"options.js_runtimes must be names of {', '.join(_JS_RUNTIMES)}, got {unknown[0]!r}")
     if name == "extractor_args":
@@ -93,8 +127,17 @@ def _check_option(name: str, value: Any) -> None:
                 for values in arguments.values()
             ):
                 raise ValueError(
-                    f"options.extractor_args must be lists of texts by argument, such as "
-                    f"{{youtube: {{lang: [en]}}}}, got {extractor}: {arguments!r}"
+                    "options.extractor_args must be lists of texts by argument, such as {youtube: {lang: [en]}}, and "
+                    f"those of {extractor} are not"
+                )
+    if name == "http_headers":
+        for header, content in value.items():
+            if not (isinstance(header, str) and isinstance(content, str)):
+                raise ValueError(f"options.http_headers must be texts by name, and {header} is not")
+            if header.strip().lower() in _CREDENTIALS:
+                raise ValueError(
+                    f"options.http_headers may not hold {header}: headers go to every server that a page, a playlist "
+                    "or a redirect names. Use cookies_file, whose cookies go to their own sites only"
                 )
 
 

@@ -12,7 +12,7 @@ from beam_pipeline.clips import ClipError
 from beam_pipeline.sources.formats import Format
 from beam_pipeline.sources.settings import YouTube
 from beam_pipeline.sources.youtube_errors import FetchError, fetch_error
-from beam_pipeline.sources.youtube_options import load_yt_dlp, parameters
+from beam_pipeline.sources.youtube_options import check_js_runtime, load_yt_dlp, parameters
 
 if TYPE_CHECKING:
     from yt_dlp import YoutubeDL
@@ -22,9 +22,17 @@ _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 
 class Site:
-    """yt-dlp for visits that have their settings and proxy in common, and the refusals that it met in the latest."""
+    """yt-dlp for visits that have their settings and proxy in common, and the refusals that it met in the latest.
+
+    Raises:
+      FetchError: `crashed`, this machine has no JavaScript runtime for YouTube.
+    """
 
     def __init__(self, youtube: YouTube, proxy: str | None, target_px: int, with_audio: bool):
+        try:
+            check_js_runtime(youtube)
+        except ValueError as error:
+            raise FetchError("crashed", str(error)) from error
         self._refusals: list[BaseException] = []
         self._answers: list[Response] = []
         self._rate = youtube.rate_kib_s * 1024 if youtube.rate_kib_s else None

@@ -603,6 +603,9 @@ def test_yt_dlp_has_its_javascript_runtime_whatever_the_path_is(monkeypatch: pyt
         ("js_runtimes", ["/bin/sh"]),
         ("socket_timeout", "10"),
         ("extractor_args", {"youtube": {"lang": "en"}}),
+        ("http_headers", {"Accept": 1}),
+        ("http_headers", {"authorization": "Bearer x"}),
+        ("http_headers", {"Cookie ": "a=b"}),
     ],
 )
 def test_an_option_that_is_not_taken_is_named(name: str, value: object) -> None:
@@ -615,6 +618,7 @@ def test_an_option_that_is_not_taken_is_named(name: str, value: object) -> None:
     [
         ({"url": "https://example.com/"}, "url must be"),
         ({"url": "file:///{id}"}, "url must be"),
+        ({"url": "https://example.com/{id}/{id}"}, "url must be"),
         ({"proxies": ("example.com:80",)}, "proxies must be"),
         ({"cookies_from_browser": "fire fox"}, "cookies_from_browser must be"),
         ({"cookies_from_browser": "firefox:/nowhere"}, "cookies_from_browser 'firefox:/nowhere'"),
@@ -626,6 +630,56 @@ def test_an_option_that_is_not_taken_is_named(name: str, value: object) -> None:
 def test_a_setting_that_cant_work_is_named(settings: dict, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         check_options(YouTube(**settings))
+
+
+@pytest.mark.parametrize(
+    ("key", "settings"),
+    [
+        ("proxies", {"proxies": ("http://proxy:80", "me:SECRET@proxy:80")}),
+        ("options.password", {"options": {"password": ["SECRET"]}}),
+        ("options.videopassword", {"options": {"videopassword": {"SECRET": 1}}}),
+        ("options.username", {"options": {"username": ["SECRET"]}}),
+        ("options.http_headers", {"options": {"http_headers": ["X-Token: SECRET"]}}),
+        ("options.http_headers", {"options": {"http_headers": {"Authorization": "Bearer SECRET"}}}),
+        ("options.extractor_args", {"options": {"extractor_args": {"youtube": {"po_token": "web.gvs+SECRET"}}}}),
+    ],
+)
+def test_a_complaint_names_the_key_and_shows_no_secret(key: str, settings: dict) -> None:
+    with pytest.raises(ValueError, match=f"^{key} (must|may)") as caught:
+        check_options(YouTube(**settings))
+    assert "SECRET" not in str(caught.value)
+
+
+@pytest.fixture
+def broken_deno(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "deno"
+    path.write_text("#!/bin/sh\nexit 127\n")
+    path.chmod(0o755)
+    monkeypatch.setattr("deno.find_deno_bin", lambda: str(path))
+    return path
+
+
+@pytest.mark.parametrize("host", ["www.youtube.com", "youtu.be", "www.youtube-nocookie.com"])
+def test_without_a_javascript_runtime_no_run_begins(broken_deno: Path, host: str) -> None:
+    with pytest.raises(ValueError, match="JavaScript runtime") as caught:
+        check_options(YouTube(url=f"https://{host}/{{id}}"))
+    assert f"deno ({broken_deno}) is missing or does not run" in str(caught.value)
+
+
+def test_a_javascript_runtime_that_is_too_old_is_none(broken_deno: Path) -> None:
+    broken_deno.write_text("#!/bin/sh\necho 'deno 1.40.0 (release)'\n")
+    with pytest.raises(ValueError, match=r"is too old, 1\.40\.0"):
+        check_options(YouTube())
+
+
+def test_other_sites_need_no_javascript_runtime(broken_deno: Path) -> None:
+    check_options(YouTube(url="https://notyoutube.com/{id}"))
+
+
+def test_a_worker_without_a_javascript_runtime_says_so(broken_deno: Path, tmp_path: Path) -> None:
+    with pytest.raises(FetchError, match="JavaScript runtime") as caught:
+        visit(VisitTask(VIDEO_ID, (clip(1, 2),), YouTube(), 64, False, str(tmp_path)))
+    assert caught.value.reason == "crashed"
 
 
 def test_cookies_in_another_format_are_refused(tmp_path: Path) -> None:
