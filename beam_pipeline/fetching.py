@@ -15,10 +15,20 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
+from beam_pipeline import files
 from beam_pipeline.annotations import Row, merge
-from beam_pipeline.clips import REASONS, Clip, ClipError, utc_now
+from beam_pipeline.clips import REASONS, Clip, ClipError, shard_of, utc_now
 from beam_pipeline.job import Job, RunError, writing_to
-from beam_pipeline.ledger import LedgerRow, ShardState, StateRow, asked_row, read_state, state_path, write_state
+from beam_pipeline.ledger import (
+    LedgerRow,
+    ShardState,
+    StateRow,
+    asked_row,
+    parse_state_name,
+    read_state,
+    state_path,
+    write_state,
+)
 from beam_pipeline.media.process import run_probe_task
 from beam_pipeline.media.task import ProbeTask
 from beam_pipeline.pool import ChildPool, Pool, PoolError, Task
@@ -28,6 +38,7 @@ from beam_pipeline.sources.process import run_visit
 from beam_pipeline.sources.visits import Fetched, Visits
 from beam_pipeline.sources.youtube import VIDEO_ID_RE, VisitTask
 from beam_pipeline.store import NOT_FOUND, Absence, StoredFile, match_clips
+from tf_data import contract
 
 _MAY_BE_MENDED = ("crashed", "out_of_memory")  # a later version, or a larger machine, may do
 _PROBE_CPU_S, _PROBE_WALL_S = 30.0, 300.0
@@ -57,32 +68,46 @@ def _visit(job: Job, video_id: str, clips: Sequence[Clip], proxy: str | None) ->
         with_audio=job.media.audio is not None,
         store=job.store,
         proxy=proxy,
-        min_duration_s=job.media.encode.min_duration_s,
+        min_duration_s=0.0,  # what is too short for this data set may do for another of the same store
     )
     return Task(run_visit, task, _VISIT_CPU_S, job.source.visit_timeout_s)
 
 
 class FetchLedger:
-    """What became of a shard's clips when they were fetched or checked, by clip id; `write` makes it last."""
+    """What became of a shard's clips when they were fetched or checked, by clip id; `write` makes it last.
 
-    def __init__(self, job: Job, split: str, shard: int, asked: int):
+    Of clips that `asked` does not have, what earlier runs found out is kept.
+    """
+
+    def __init__(self, job: Job, split: str, shard: int, asked: Iterable[Row]):
         num_shards = job.num_shards[split]
         self._job, self._split, self._shard = job, split, shard
         self._path = state_path(job.fetch_directory, split, shard, num_shards)
+        self._asked = {row.key: asked_row(job, split, shard, row) for row in asked}
         before = read_state(self._path)
-        self.rows = {state.row.clip_id: state for state in before.rows} if before else {}
-        self._head = ShardState(split, shard, num_shards, False, 0, asked, ())
+        self.rows = (
+            {state.row.clip_id: self._renewed(state) for state in (*before.rows, *before.others)} if before else {}
+        )
+        self._head = ShardState(split, shard, num_shards, False, 0, len(self._asked), ())
         self._lock = threading.Lock()
         self._written_at = time.monotonic()
 
-    def note(self, row: Row, outcome: Any, file: StoredFile | None, tries: int = 1, tried_at: str = "") -> None:
-        """Takes a clip's fate: what is known of its file, or the `ClipError` that says why there is none.
+    def note(
+        self, key: str, outcome: Any, file: StoredFile | None, tries: int = 1, tried_at: str = "", visited: bool = False
+    ) -> None:
+        """Takes a clip's fate; the file on the disk follows within seconds. May be called from several threads.
 
-        May be called from several threads; the file on the disk follows within seconds.
+        Args:
+          key: the clip's.
+          outcome: what is known of its file, or the `ClipError` that says why there is none.
+          file: its file, if there is one.
+          tries: how often it was tried now.
+          tried_at: when, if not now.
+          visited: whether its site decided it.
         """
-        state = self._state(row, outcome, file, tries, tried_at or utc_now())
+        state = replace(self._state(key, outcome, file, tries, tried_at or utc_now()), visited=visited)
         with self._lock:
-            self.rows[row.key] = state
+            self.rows[key] = state
             if time.monotonic() - self._written_at > STATE_INTERVAL_S:
                 self._write(sealed=False)
 
@@ -91,34 +116,47 @@ class FetchLedger:
         with self._lock:
             self.rows[state.row.clip_id] = state
 
+    def leave(self, why: str) -> None:
+        """Takes down that clips are left that may still succeed, and why."""
+        self._head = replace(self._head, unfinished=why)
+
     def write(self, sealed: bool) -> None:
         """Puts what is known on the disk; `sealed`: every clip has been settled."""
         with self._lock:
             self._write(sealed)
 
     def _write(self, sealed: bool) -> None:
-        rows = tuple(self.rows[key] for key in sorted(self.rows))
+        rows = tuple(self.rows[key] for key in sorted(self.rows) if key in self._asked)
+        others = tuple(self.rows[key] for key in sorted(self.rows) if key not in self._asked)
         size = sum(state.row.bytes for state in rows)
-        write_state(self._path, replace(self._head, sealed=sealed, bytes=size, rows=rows))
+        write_state(self._path, replace(self._head, sealed=sealed, bytes=size, rows=rows, others=others))
         self._written_at = time.monotonic()
 
-    def _state(self, row: Row, outcome: Any, file: StoredFile | None, tries: int, tried_at: str) -> StateRow:
-        known = self.rows.get(row.key)
-        ledger_row = replace(
-            asked_row(self._job, self._split, self._shard, row),
+    def _renewed(self, state: StateRow) -> StateRow:
+        """Returns a row with the label that the clip has now."""
+        asked = self._asked.get(state.row.clip_id)
+        if asked is None:
+            return state
+        return replace(state, row=replace(state.row, label=asked.label, label_index=asked.label_index))
+
+    def _state(self, key: str, outcome: Any, file: StoredFile | None, tries: int, tried_at: str) -> StateRow:
+        known = self.rows.get(key)
+        row = replace(
+            self._asked[key],
             attempts=(known.row.attempts if known else 0) + tries,
             attempted_at=tried_at if tries else known.row.attempted_at if known else "",
             source_uri=self._job.path_of(file) if file else "",
         )
+        if not isinstance(outcome, ClipError) and outcome.duration_s < self._job.media.encode.min_duration_s:
+            least_s = self._job.media.encode.min_duration_s
+            outcome = ClipError("too_short", f"{outcome.duration_s:.2f} s of footage, less than {least_s:g} s")
         if isinstance(outcome, ClipError):
             transient = REASONS[outcome.reason]
-            failed = replace(
-                ledger_row, status="failed", reason=outcome.reason, transient=transient, detail=outcome.detail
-            )
+            failed = replace(row, status="failed", reason=outcome.reason, transient=transient, detail=outcome.detail)
             return StateRow(failed, source_bytes=file.size if file else -1)
         assert file
         ok = replace(
-            ledger_row,
+            row,
             duration_s=outcome.duration_s,
             width=outcome.width,
             height=outcome.height,
@@ -126,6 +164,37 @@ class FetchLedger:
             has_audio=outcome.has_audio,
         )
         return StateRow(ok, source_bytes=file.size)
+
+
+def reshard(job: Job) -> None:
+    """Makes what a store knows of a data set's clips that of the job's shards, where it was made with other numbers.
+
+    A variant may have other shards, and is not to visit again what an earlier one found gone. Nothing is lost if it is
+    broken off: the old files go when the new ones are there.
+
+    Raises:
+      OSError: the store can't be written.
+    """
+    folder = files.join(job.fetch_directory, contract.STATE_DIR)
+    places = {name: place for name in files.names(folder) if (place := parse_state_name(name))}
+    for split, num_shards in job.num_shards.items():
+        of_split = [name for name, place in places.items() if place[0] == split]
+        old = [name for name in of_split if places[name][2] != num_shards]
+        if not old:
+            continue
+        known: dict[int, dict[str, StateRow]] = {}
+        for name in sorted(of_split, key=lambda name: name not in old):  # what the newer ones say counts
+            state = read_state(files.join(folder, name))
+            for row in (*state.rows, *state.others) if state else ():
+                if row.row.reason != "bad_annotation":
+                    shard = shard_of(row.row.video_id, num_shards)
+                    known.setdefault(shard, {})[row.row.clip_id] = replace(row, row=replace(row.row, shard=shard))
+        for shard, rows in known.items():
+            others = tuple(rows[key] for key in sorted(rows))
+            path = state_path(job.fetch_directory, split, shard, num_shards)
+            write_state(path, ShardState(split, shard, num_shards, False, 0, 0, (), others=others))
+        for name in old:
+            files.delete(files.join(folder, name))
 
 
 def fetch_shard(
@@ -162,64 +231,89 @@ def fetch_shard(
         made = read_state(state_path(job.directory, split, shard, job.num_shards[split]))
         before = {state.row.clip_id: state for state in made.rows} if made else {}
         plans = [Plan(row.key, row, matched.get(row.key), before.get(row.key), absence) for row in wanted]
-        ledger = FetchLedger(job, split, shard, len(plans))
-        try:
+        with fetch_ledger(job, split, shard, plans) as ledger:
             tasks = ((plan, _probe(job, plan, ledger)) for plan in obtained(job, plans, ledger, visits))
             for plan, outcome in pool.map(tasks):
-                _settle(job, plan, outcome, ledger)
-        except BaseException:
-            ledger.write(sealed=False)
-            raise
-        ledger.write(sealed=True)
+                _settle(plan, outcome, ledger)
         return state_path(job.fetch_directory, split, shard, job.num_shards[split])
+
+
+@contextlib.contextmanager
+def fetch_ledger(job: Job, split: str, shard: int, plans: Sequence[Plan]) -> Iterator[FetchLedger]:
+    """Gives the store's ledger of a shard, and writes it at the end, whatever that is.
+
+    Raises:
+      RunError: the store can't be written.
+    """
+    with writing_to(job.store):
+        ledger = FetchLedger(job, split, shard, [plan.row for plan in plans if plan.row])
+    sealed = False
+    try:
+        yield ledger
+        sealed = True
+    finally:
+        with writing_to(job.store):
+            ledger.write(sealed)
 
 
 def obtained(job: Job, plans: Sequence[Plan], ledger: FetchLedger, visits: Visits | None) -> Iterator[Plan]:
     """Yields the plans in their order, each with its file once that is in the store, or with why it is not.
 
-    All videos of the shard are asked for at once. Those whose clips have a record are left alone, and so are those that
-    failed for good, unless the run is to try these again.
+    All videos of the shard are asked for at once. Those whose clips have a record are left alone, and so are those of
+    which their site said that they have failed for good, unless the run is to try these again.
+
+    Raises:
+      RunError: visits can't go on.
     """
-    rows: dict[str, Row] = {}
-    videos: dict[str, list[Clip]] = {}
+    if visits is None:
+        yield from plans
+        return
     absent: dict[str, Absence] = {}
+    videos: dict[str, list[Clip]] = {}
     for plan in plans:
-        if visits is None or plan.row is None or plan.row.error or plan.file is not None or plan.has_record:
+        row = plan.row
+        if row is None or row.error or plan.file is not None or plan.has_record:
             continue
         known = ledger.rows.get(plan.key)
-        if known and _failed_for_good(known.row) and not job.retry_permanent:
+        no_file = known is not None and known.visited and known.source_bytes < 0
+        if known and no_file and _failed_for_good(known.row) and not job.retry_permanent:
             absent[plan.key] = _absence(known)
-        elif not VIDEO_ID_RE.fullmatch(plan.row.video_id):
-            error = ClipError("bad_annotation", f"{plan.row.where}: {plan.row.video_id!r} is not one of YouTube's ids")
-            ledger.note(plan.row, error, None, tries=0)
+        elif not VIDEO_ID_RE.fullmatch(row.video_id):
+            error = ClipError("bad_annotation", f"{row.where}: {row.video_id!r} is not one of YouTube's ids")
+            ledger.note(plan.key, error, None, tries=0)
             absent[plan.key] = _absence(ledger.rows[plan.key])
         else:
-            rows[plan.key] = plan.row
-            videos.setdefault(plan.row.video_id, []).append(plan.row.clip)
+            videos.setdefault(row.video_id, []).append(row.clip)
 
-    def tell(clip_id: str, fetched: Fetched) -> None:
-        result, file = fetched.result, None
-        if not isinstance(result, ClipError):
-            file = StoredFile(result.uri, result.size)
-        elif result.reason == "not_attempted" and clip_id in ledger.rows:
-            return  # what is known is better
-        ledger.note(rows[clip_id], result, file, fetched.tries, fetched.tried_at)
-
-    futures: dict[str, Future] = {}
-    if visits is not None:
-        futures = {video_id: visits.request(video_id, clips, tell) for video_id, clips in videos.items()}
+    futures = {id_: visits.request(id_, clips, functools.partial(_note, ledger)) for id_, clips in videos.items()}
+    waiting = {clip.clip_id for clips in videos.values() for clip in clips}
     for plan in plans:
-        if plan.key not in rows:
-            yield replace(plan, absence=absent.get(plan.key, plan.absence))
-            continue
-        fetched = _result(job, futures[rows[plan.key].video_id])[plan.key]
-        if isinstance(fetched.result, ClipError):
-            yield replace(plan, absence=_absence(ledger.rows[plan.key]))
+        if plan.key in waiting and plan.row:
+            result = _fetched(job, futures[plan.row.video_id])[plan.key].result
+            if not isinstance(result, ClipError):
+                yield replace(plan, file=StoredFile(result.uri, result.size))
+            elif result.reason == "not_attempted":
+                yield replace(plan, absence=Absence(result.reason, result.detail))
+            else:
+                yield replace(plan, absence=_absence(ledger.rows[plan.key]))
         else:
-            yield replace(plan, file=StoredFile(fetched.result.uri, fetched.result.size))
+            visits.check()
+            yield replace(plan, absence=absent.get(plan.key, plan.absence))
 
 
-def _result(job: Job, future: Future[dict[str, Fetched]]) -> dict[str, Fetched]:
+def _note(ledger: FetchLedger, key: str, fetched: Fetched) -> None:
+    result = fetched.result
+    known = ledger.rows.get(key)
+    if isinstance(result, ClipError):
+        if result.reason != "not_attempted":
+            ledger.note(key, result, None, fetched.tries, fetched.tried_at, visited=True)
+        elif known is None or known.row.status == "ok":  # what is known of a failure is better
+            ledger.note(key, result, None, tries=0)
+    else:
+        ledger.note(key, result, StoredFile(result.uri, result.size), fetched.tries, fetched.tried_at, visited=True)
+
+
+def _fetched(job: Job, future: Future[dict[str, Fetched]]) -> dict[str, Fetched]:
     try:
         with writing_to(job.store):
             return future.result()
@@ -232,7 +326,7 @@ def _failed_for_good(row: LedgerRow) -> bool:
 
 
 def _absence(known: StateRow) -> Absence:
-    row: LedgerRow = known.row
+    row = known.row
     return Absence(row.reason, row.detail, row.attempts, row.attempted_at)
 
 
@@ -248,19 +342,26 @@ def _probe(job: Job, plan: Plan, ledger: FetchLedger) -> Task | None:
     return Task(run_probe_task, task, _PROBE_CPU_S, _PROBE_WALL_S)
 
 
-def _settle(job: Job, plan: Plan, outcome: Any, ledger: FetchLedger) -> None:
-    row = plan.row
+def _settle(plan: Plan, outcome: Any, ledger: FetchLedger) -> None:
+    """Takes down what became of a clip, unless its visit has done that."""
+    row, file, absence = plan.row, plan.file, plan.absence
     assert row
     known = ledger.rows.get(plan.key)
     if row.error:
-        ledger.note(row, ClipError("bad_annotation", row.error), None, tries=0)
+        ledger.note(plan.key, ClipError("bad_annotation", row.error), None, tries=0)
+    elif isinstance(outcome, ClipError) and outcome.reason == "not_attempted":
+        ledger.leave(outcome.detail)
+        if known is None or known.source_bytes != (file.size if file else -1):
+            ledger.note(plan.key, outcome, file, tries=0)
     elif outcome is not None:
-        stopped = isinstance(outcome, ClipError) and outcome.reason == "not_attempted"
-        ledger.note(row, outcome, plan.file, tries=0 if stopped else 1)
-    elif plan.file is None and plan.has_record and plan.before:
+        ledger.note(plan.key, outcome, file)
+    elif file is None and plan.has_record and plan.before:
         if known is None:  # its file was there when its record was made
             made = replace(plan.before.row, bytes=plan.before.source_bytes, position=-1, num_frames=0)
             ledger.keep(StateRow(made, source_bytes=plan.before.source_bytes))
-    elif plan.file is None and (known is None or plan.absence.reason not in (known.row.reason, "not_attempted")):
-        absence = plan.absence
-        ledger.note(row, ClipError(absence.reason, absence.detail), None, tries=int(absence.reason != "not_attempted"))
+    elif file is None and absence.reason == "not_attempted":
+        ledger.leave(absence.detail)
+        if known is None or known.row.status == "ok":
+            ledger.note(plan.key, ClipError(absence.reason, absence.detail), None, tries=0)
+    elif file is None and (known is None or known.row.reason != absence.reason):
+        ledger.note(plan.key, ClipError(absence.reason, absence.detail), None)

@@ -66,10 +66,10 @@ def _finalize(job: Job, split: str, paths: list[str]) -> dict[str, Any]:
     counts = _write_ledger(job, split, paths, see)
     _write_index(files.join(job.directory, contract.index_file(split)), index)
     before = json.loads(files.read_whole(files.join(job.directory, contract.info_file(split))) or b"{}")
-    unfinished = bool(counts["num_failed"].get("not_attempted"))
     return {
         **_description(job, split),
-        "complete": not unfinished and (not job.is_limited(split) or _was_complete(before, counts["num_asked"])),
+        "complete": not counts["unfinished"]
+        and (not job.is_limited(split) or _was_complete(before, counts["num_asked"])),
         **counts,
         "num_shards": len(paths),
         "shard_lengths": shard_lengths,
@@ -88,7 +88,7 @@ def _write_ledger(job: Job, split: str, paths: list[str], see: Callable[[ShardSt
     """Writes the ledger from the states, each of which `see` is shown; returns how many rows there are of what."""
     directory = job.progress_directory
     counts: Counter[str] = Counter()
-    waiting_because: Counter[str] = Counter()
+    unfinished = ""
     ledger = files.join(directory, contract.STATE_DIR, f"{split}.{job.run_id}.ledger.partial")
     with files.create(ledger) as file, pq.ParquetWriter(file, SCHEMA) as writer:
         rows: list[LedgerRow] = []
@@ -96,7 +96,7 @@ def _write_ledger(job: Job, split: str, paths: list[str], see: Callable[[ShardSt
             state = _sealed(path)
             see(state)
             counts.update(state.reasons)
-            waiting_because.update(row.row.detail for row in state.rows if row.row.reason == "not_attempted")
+            unfinished = unfinished or state.unfinished
             rows += [row.row for row in state.rows]
             if len(rows) >= _ROWS_PER_GROUP:
                 writer.write_table(table(rows))
@@ -107,7 +107,7 @@ def _write_ledger(job: Job, split: str, paths: list[str], see: Callable[[ShardSt
         "num_asked": counts.total(),
         "num_clips": counts.pop("", 0),
         "num_failed": dict(sorted(counts.items())),
-        "not_attempted_because": next((detail for detail, _ in waiting_because.most_common(1)), ""),
+        "unfinished": unfinished,
     }
 
 

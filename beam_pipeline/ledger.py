@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -63,11 +64,16 @@ class StateRow:
     source_bytes: int = -1
     source_crc32c: int = -1  # -1: not known, so that the clip is tried again
     trimmed: str = ""
+    visited: bool = False  # of a clip of the store: whether it is its site that said so
 
 
 @dataclass(frozen=True, slots=True)
 class ShardState:
-    """How far a shard is. Until it is `sealed`, rows may have their records in an earlier file of the shard."""
+    """How far a shard is. Until it is `sealed`, rows may have their records in an earlier file of the shard.
+
+    `unfinished` says why clips were left that may still succeed, where some were. `others` are rows of clips that the
+    last run did not ask for, of which a store remembers what it knows.
+    """
 
     split: str
     shard: int
@@ -76,6 +82,8 @@ class ShardState:
     bytes: int  # of the sealed shard
     asked: int  # clips of this shard, done or not
     rows: tuple[StateRow, ...]
+    unfinished: str = ""
+    others: tuple[StateRow, ...] = ()
 
     @property
     def reasons(self) -> Counter[str]:
@@ -99,6 +107,8 @@ def asked_row(job: Job, split: str, shard: int, row: Row) -> LedgerRow:
 
 _ROW_FIELDS = [f.name for f in dataclasses.fields(LedgerRow)]
 _STATE_FIELDS = [f.name for f in dataclasses.fields(StateRow) if f.name != "row"]
+_STATE_NAME_RE = re.compile(r"(?P<split>\w+)-(?P<shard>\d{5,})-of-(?P<shards>\d{5,})\.json")
+_ROWS = ("rows", "others")
 _ARROW = {"str": pa.string(), "float": pa.float64(), "int": pa.int64(), "bool": pa.bool_()}
 SCHEMA = pa.schema([(f.name, _ARROW.get(str(f.type), pa.string())) for f in dataclasses.fields(LedgerRow)])
 """The columns of `clips-<split>.parquet`."""
@@ -109,21 +119,31 @@ def state_path(directory: str, split: str, shard: int, num_shards: int) -> str:
     return files.join(directory, contract.STATE_DIR, f"{split}-{shard:05d}-of-{num_shards:05d}.json")
 
 
+def parse_state_name(name: str) -> tuple[str, int, int] | None:
+    """Returns (split, shard, number of shards) of a state's file name, None for any other file."""
+    match = _STATE_NAME_RE.fullmatch(name)
+    return (match["split"], int(match["shard"]), int(match["shards"])) if match else None
+
+
 def write_state(path: str, state: ShardState) -> None:
     """Writes a shard's state: a head that says how far it is, and the rows as lists of values under their columns."""
     head = {
         "revision": _REVISION,
-        **{f.name: getattr(state, f.name) for f in dataclasses.fields(state) if f.name != "rows"},
+        **{f.name: getattr(state, f.name) for f in dataclasses.fields(state) if f.name not in _ROWS},
         "reasons": dict(sorted(state.reasons.items())),
         "columns": _ROW_FIELDS + _STATE_FIELDS,
     }
-    rows = [
-        [getattr(state_row.row, name) for name in _ROW_FIELDS] + [getattr(state_row, name) for name in _STATE_FIELDS]
-        for state_row in state.rows
-    ]
     head_text = json.dumps(head, ensure_ascii=False)
-    rows_text = ",\n".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in rows)
-    files.write_whole(path, f'{head_text[:-1]}, "rows": [\n{rows_text}\n]}}\n'.encode())
+    rows, others = (
+        ",\n".join(json.dumps(_values(row), ensure_ascii=False, separators=(",", ":")) for row in rows)
+        for rows in (state.rows, state.others)
+    )
+    others_text = f', "others": [\n{others}\n]' if others else ""
+    files.write_whole(path, f'{head_text[:-1]}, "rows": [\n{rows}\n]{others_text}}}\n'.encode())
+
+
+def _values(row: StateRow) -> list[Any]:
+    return [getattr(row.row, name) for name in _ROW_FIELDS] + [getattr(row, name) for name in _STATE_FIELDS]
 
 
 def read_state(path: str) -> ShardState | None:
@@ -132,9 +152,11 @@ def read_state(path: str) -> ShardState | None:
     if values is None:
         return None
     split_at = len(_ROW_FIELDS)
-    rows = tuple(StateRow(LedgerRow(*row[:split_at]), *row[split_at:]) for row in values["rows"])
-    kept = {f.name: values[f.name] for f in dataclasses.fields(ShardState) if f.name != "rows"}
-    return ShardState(**kept, rows=rows)
+    rows, others = (
+        tuple(StateRow(LedgerRow(*row[:split_at]), *row[split_at:]) for row in values.get(name, ())) for name in _ROWS
+    )
+    kept = {f.name: values[f.name] for f in dataclasses.fields(ShardState) if f.name not in _ROWS and f.name in values}
+    return ShardState(**kept, rows=rows, others=others)
 
 
 def read_state_rows(path: str) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
@@ -154,7 +176,9 @@ def _read(path: str) -> dict[str, Any] | None:
         values: dict[str, Any] = json.loads(content)
     except ValueError:
         return None
-    if values.get("revision") != _REVISION or values["columns"] != _ROW_FIELDS + _STATE_FIELDS:
+    columns = values.get("columns", [])
+    known = (_ROW_FIELDS + _STATE_FIELDS)[: len(columns)]  # what is added later comes last, and has a default
+    if values.get("revision") != _REVISION or columns != known or len(columns) < len(_ROW_FIELDS):
         return None
     return values
 

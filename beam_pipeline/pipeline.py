@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -101,6 +101,10 @@ def _places(file: StoredFile, job: Job) -> Iterator[Element]:
             yield split, shard, ("file", *_values(file))
 
 
+def _succeeded(making: Future[str]) -> bool:
+    return making.exception() is None
+
+
 def _severity(absence: Absence) -> tuple[bool, bool, str]:
     """Orders reasons why a clip may be missing: what may still come counts before what is lost."""
     return absence.reason != "not_attempted", not REASONS[absence.reason], absence.detail
@@ -135,8 +139,8 @@ class MakeShards(beam.DoFn):
                 lambda: ChildPool(job.source.visits_at_a_time, None, self._prepare_visits)
             )
 
-    def process(self, element: tuple[Lane, Iterable[Element]]) -> Iterator[tuple[str, str]]:
-        """Makes the shards of a lane in turn; yields the split and the path of the state of each."""
+    def process(self, element: tuple[Lane, Iterable[Element]]) -> Iterable[tuple[str, str]]:
+        """Makes the shards of a lane in turn; returns the split and the path of the state of each."""
         splits = list(self._job.num_shards)
         shards: dict[tuple[int, int], list[tuple]] = {}
         for split, shard, fields in element[1]:
@@ -144,11 +148,14 @@ class MakeShards(beam.DoFn):
         # While a shard waits to try a video once more, those of the next one are visited.
         at_a_time = 2 if self._visitors_pool else 1
         with ThreadPoolExecutor(at_a_time) as threads, visiting(self._job, self._visitors_pool) as visits:
-
-            def make(key: tuple[int, int]) -> tuple[str, str]:
-                return splits[key[0]], self._make(splits[key[0]], key[1], shards.pop(key), visits)
-
-            yield from threads.map(make, sorted(shards))
+            makings = {
+                threads.submit(self._make, splits[place], shard, shards.pop((place, shard)), visits): splits[place]
+                for place, shard in sorted(shards)
+            }
+            done, left = wait(makings, return_when=FIRST_EXCEPTION)
+            for making in left:
+                making.cancel()
+            return [(makings[making], making.result()) for making in sorted(done, key=_succeeded)]
 
     def _make(self, split: str, shard: int, found: list[tuple], visits: Visits | None) -> str:
         rows = [Row(*fields[1:]) for fields in found if fields and fields[0] == "row"]

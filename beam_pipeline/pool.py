@@ -31,7 +31,16 @@ from beam_pipeline.clips import ClipError
 Key = TypeVar("Key")
 _PR_SET_PDEATHSIG = 1
 # Of the machine or its disks, not of a clip.
-_RUN_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EMFILE, errno.ENFILE)
+_RUN_ERRORS = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENFILE,
+)
 _TASKS_IN_FLIGHT_PER_WORKER = 3  # enough to keep children busy while the parent writes; waiting results are memory
 
 stopping = threading.Event()

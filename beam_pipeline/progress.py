@@ -24,19 +24,22 @@ PLAN_FILE = "plan.json"
 _INTERVAL_S = 1.0
 
 
-def write_plan(directory: str, job: Job, asked: Mapping[str, int]) -> None:
+def write_plan(job: Job, asked: Mapping[str, int]) -> None:
     """Writes down what a run is to make, of which `status` then tells how much is done."""
-    earlier = read_plan(directory)
-    splits = {split: {"asked": asked[split], "shards": job.num_shards[split]} for split in asked}
+    earlier = read_plan(job.progress_directory)
+    splits: dict[str, Any] = earlier["splits"] if earlier else {}
+    for split, count in asked.items():
+        before = splits.get(split, {}).get("asked", 0) if job.is_limited(split) else 0  # a part adds to what is there
+        splits[split] = {"asked": max(count, before), "shards": job.num_shards[split]}
     plan = {
         "name": job.name,
         "run_id": job.run_id,
         "started_at": utc_now(),
         "source": job.source.kind,
         "store": job.store,
-        "splits": (earlier["splits"] if earlier else {}) | splits,
+        "splits": splits,
     }
-    path = files.join(directory, contract.STATE_DIR, PLAN_FILE)
+    path = files.join(job.progress_directory, contract.STATE_DIR, PLAN_FILE)
     files.write_whole(path, (json.dumps(plan, indent=1) + "\n").encode())
 
 

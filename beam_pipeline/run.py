@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import json
 import os
 import re
@@ -25,11 +24,13 @@ from apache_beam.runners.runner import PipelineRunner
 from beam_pipeline import files
 from beam_pipeline.annotations import AnnotationError, Scan, Selection, scan
 from beam_pipeline.config import Config, ConfigError, chosen_splits
-from beam_pipeline.downloads import DownloadError, cached, is_url
+from beam_pipeline.downloads import DownloadError, cached
+from beam_pipeline.fetching import reshard
 from beam_pipeline.fingerprint import settle_settings
 from beam_pipeline.job import Job, RunError, writing_to
 from beam_pipeline.labels import check_classes, read_class_list, read_label_list, shipped_labels
 from beam_pipeline.ledger import read_state
+from beam_pipeline.locks import LOCK_FILE, read_by_many, written_by_one
 from beam_pipeline.pipeline import build
 from beam_pipeline.pool import PoolError, close_pools, stopping
 from beam_pipeline.progress import progress_bar, write_plan
@@ -39,11 +40,12 @@ from beam_pipeline.sources.archives import Archive
 from beam_pipeline.sources.disk import check_free
 from beam_pipeline.sources.lists import archive_urls
 from beam_pipeline.sources.settings import Source, YouTube
+from beam_pipeline.sources.youtube_options import check_js_runtime
 from beam_pipeline.store import FETCH_DIR, StoreError, check_store
 from beam_pipeline.summary import SplitSummary, Summary
+from beam_pipeline.web import is_url, without_secrets
 from tf_data import contract
 
-_LOCK_FILE = "lock"
 _PARTIAL_RE = re.compile(r"(?P<state>.+)\.[0-9a-f]{12}(-[0-9a-f]{8})?\.(ledger\.)?partial")
 _OUR_ERRORS = (RunError, PoolError, AnnotationError, StoreError)
 # How they come back from a graph: raised again with an addition, or as the text of a traceback from another process.
@@ -89,12 +91,14 @@ def run(
     job = dataclasses.replace(job, source=source, fetch_only=fetch_only, retry_permanent=retry_permanent)
     with contextlib.ExitStack() as locks:
         if job.source.kind != "local" or fetch_only:
-            locks.enter_context(_lock(files.join(job.store, FETCH_DIR), "source.store"))
+            locks.enter_context(written_by_one(files.join(job.store, FETCH_DIR), "source.store"))
             with writing_to(job.store):
                 check_free(job.store, job.source.min_free_gib)
                 _remove_unfinished(job)
+                reshard(job)
+        locks.enter_context(read_by_many(job.store))
         if not fetch_only:
-            locks.enter_context(_lock(files.join(job.directory, contract.STATE_DIR), "data_dir"))
+            locks.enter_context(written_by_one(files.join(job.directory, contract.STATE_DIR), "data_dir"))
             with writing_to(job.directory):
                 settle_settings(job, overwrite)
                 labels = "".join(f"{name}\n" for name in job.selections[chosen[0]].label_list)
@@ -102,9 +106,7 @@ def run(
                 _remove_temporaries(job.directory)
         asked = {split: found.asked for split, found in scans.items()}
         with writing_to(job.progress_directory):
-            write_plan(job.progress_directory, job, asked)
-            if job.source.kind == "youtube":
-                write_plan(job.fetch_directory, job, asked)
+            write_plan(job, asked)
         with _stop_on_signals(), progress_bar(job, asked):
             _execute(job, pipeline)
             stopped = stopping.is_set()
@@ -135,8 +137,9 @@ def prune_store(config: Config, splits: Sequence[str]) -> Pruned:
         raise ConfigError(f"{config.version_dir}: there is no data set; is data_dir the right one?")
     num_shards = {split: config.splits[split].shards for split in config.splits}
     with (
-        _lock(files.join(config.source.store, FETCH_DIR), "source.store"),
-        _lock(files.join(config.version_dir, contract.STATE_DIR), "data_dir"),
+        written_by_one(files.join(config.source.store, FETCH_DIR), "source.store"),
+        written_by_one(files.join(config.version_dir, contract.STATE_DIR), "data_dir"),
+        read_by_many(config.source.store, exclude=True),
         writing_to(config.source.store),
     ):
         return prune(config.version_dir, config.name, config.source.store, num_shards, splits)
@@ -157,6 +160,11 @@ def survey(config: Config, chosen: Sequence[str], limit: int | None, cores: int)
     """
     if config.source.kind == "local":
         check_store(config.source.store)
+    if config.source.kind == "youtube":
+        try:
+            check_js_runtime(config.source.youtube)
+        except ValueError as error:
+            raise ConfigError(f"source.youtube: {error}") from error
     try:
         labels = read_label_list(config.labels) if config.labels else shipped_labels(config.name)
         classes = frozenset(read_class_list(config.classes)) if config.classes is not None else None
@@ -167,12 +175,7 @@ def survey(config: Config, chosen: Sequence[str], limit: int | None, cores: int)
     downloads = files.join(config.data_dir, "downloads")
     try:
         with writing_to(downloads):
-            annotations = {
-                split: tuple(
-                    cached(path, downloads) if is_url(path) else path for path in config.splits[split].annotations
-                )
-                for split in surveyed
-            }
+            annotations = {split: _at_hand(config.splits[split].annotations, downloads) for split in surveyed}
             archives = _archives(config.source, chosen, downloads)
     except DownloadError as error:
         raise ConfigError(str(error)) from error
@@ -211,10 +214,12 @@ def _archives(source: Source, chosen: Sequence[str], downloads: str) -> tuple[Ar
     """Returns the archives to read: those of the chosen splits, and the corrected copies of any."""
     if source.kind != "archive":
         return ()
-    of_splits = [
-        Archive(url, split, False) for split in chosen for url in archive_urls(source.archives[split], downloads)
-    ]
-    return (*(Archive(url, "", True) for url in archive_urls(source.replacements, downloads)), *of_splits)
+    splits: dict[str, str] = {}
+    for split in chosen:
+        for url in archive_urls(source.archives[split], downloads):
+            splits[url] = "" if url in splits else split  # one of several splits is read once, for all of them
+    corrected = (Archive(url, "", True) for url in archive_urls(source.replacements, downloads))
+    return (*corrected, *(Archive(url, split, False) for url, split in splits.items()))
 
 
 def _failed_archives(job: Job) -> dict[str, str]:
@@ -224,37 +229,22 @@ def _failed_archives(job: Job) -> dict[str, str]:
 
 def _plain(config: Config) -> dict[str, Any]:
     """Returns a configuration as JSON holds it, without what may be a secret: it stands beside the records."""
-    youtube = config.source.youtube
-    open_youtube = YouTube(youtube.url, youtube.format, player_clients=youtube.player_clients)
-    config = dataclasses.replace(config, source=dataclasses.replace(config.source, youtube=open_youtube))
-    return json.loads(
-        json.dumps(dataclasses.asdict(config), default=lambda v: str(v) if isinstance(v, Fraction) else v)
+    source, youtube = config.source, config.source.youtube
+    source = dataclasses.replace(
+        source,
+        archives={split: _shown(paths) for split, paths in source.archives.items()},
+        replacements=_shown(source.replacements),
+        youtube=YouTube(format=youtube.format, player_clients=youtube.player_clients),
     )
+    splits = {
+        name: dataclasses.replace(split, annotations=_shown(split.annotations)) for name, split in config.splits.items()
+    }
+    values = dataclasses.asdict(dataclasses.replace(config, source=source, splits=splits))
+    return json.loads(json.dumps(values, default=lambda v: str(v) if isinstance(v, Fraction) else v))
 
 
-@contextlib.contextmanager
-def _lock(folder: str, key: str) -> Iterator[None]:
-    """Keeps other runs out of a local store or output; the kernel lets go of it however this process ends."""
-    if not files.is_local(folder):
-        yield
-        return
-    path = Path(folder, _LOCK_FILE)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
-    except OSError as error:
-        raise RunError(f"{path.parent.parent}: can't be written: {error.strerror}. Choose another {key}") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunError(f"{path.parent.parent}: another run is at work there; wait for its end or stop it") from None
-        except OSError as error:
-            raise RunError(
-                f"{path}: can't be locked, which keeps a second run out: {error.strerror}. Choose a {key} on a file "
-                "system with locks, and copy what is made from there"
-            ) from error
-        yield
+def _shown(paths: Sequence[str]) -> tuple[str, ...]:
+    return tuple(without_secrets(path) if is_url(path) else path for path in paths)
 
 
 @contextlib.contextmanager
@@ -318,7 +308,7 @@ def _remove_unfinished(job: Job) -> None:
     """Deletes the files of clips that killed runs had not finished: what lies right in the store's own folder."""
     folder = files.join(job.store, FETCH_DIR)
     for name in list(files.names(folder)):
-        if name != _LOCK_FILE:
+        if name != LOCK_FILE:
             files.delete(files.join(folder, name))
     if files.is_local(folder):
         for path in Path(folder).glob("visit-*"):
@@ -334,7 +324,7 @@ def _split_summary(job: Job, split: str, found: Scan) -> SplitSummary:
         failed=info["num_failed"],
         shards=info["num_shards"],
         bytes=info["bytes"],
-        not_attempted_because=info["not_attempted_because"],
+        unfinished=info["unfinished"],
         left_out={
             "of another split": found.other_split,
             "of a class not kept": found.other_class,

@@ -87,6 +87,10 @@ class ShardBuilder:
         if time.monotonic() - self._state_at > STATE_INTERVAL_S:
             self._write_state()
 
+    def leave(self, why: str) -> None:
+        """Takes down that clips are left that may still succeed, and why."""
+        self._state = replace(self._state, unfinished=why)
+
     def seal(self) -> None:
         """Puts the finished shard in its place, unless it is there, and says so in the state."""
         if self._is_as_before():

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +10,7 @@ from beam_pipeline import files
 from beam_pipeline.annotations import Row, merge
 from beam_pipeline.budgets import budget
 from beam_pipeline.clips import REASONS, Clip, ClipError, utc_now
-from beam_pipeline.fetching import FetchLedger, obtained
+from beam_pipeline.fetching import fetch_ledger, obtained
 from beam_pipeline.job import Job, RunError, writing_to
 from beam_pipeline.ledger import LedgerRow, ShardState, StateRow, asked_row, read_state, state_path
 from beam_pipeline.media.process import run_clip_task
@@ -67,26 +66,12 @@ def make_shard(
         path = state_path(job.directory, split, shard, job.num_shards[split])
         before = _before(job, split, shard, path)
         plans = [replace(plan, absence=absence) for plan in _plan(job, split, merge(rows), list(stored), before)]
-        with _fetched(job, split, shard, plans, visits) as plans_with_files:
-            _build(job, split, shard, plans, plans_with_files, before, path, pool)
+        if visits is None:
+            _build(job, split, shard, plans, plans, before, path, pool)
+        else:
+            with fetch_ledger(job, split, shard, plans) as ledger:
+                _build(job, split, shard, plans, obtained(job, plans, ledger, visits), before, path, pool)
         return path
-
-
-@contextlib.contextmanager
-def _fetched(job: Job, split: str, shard: int, plans: list[Plan], visits: Visits | None) -> Iterator[Iterable[Plan]]:
-    """Gives the plans of a shard as their files come into the store."""
-    if visits is None:
-        yield plans
-        return
-    with writing_to(job.store):
-        ledger = FetchLedger(job, split, shard, len(plans))
-    whole = False
-    try:
-        yield obtained(job, plans, ledger, visits)
-        whole = True
-    finally:
-        with writing_to(job.store):
-            ledger.write(sealed=whole)
 
 
 def _build(
@@ -109,6 +94,8 @@ def _build(
     try:
         for plan, outcome in pool.map((plan, maker.task(plan)) for plan in plans_with_files):
             builder.add(plan, *maker.settle(plan, outcome))
+            if why := _left_because(plan, outcome):
+                builder.leave(why)
         builder.seal()
     finally:
         builder.close()
@@ -176,6 +163,14 @@ def _clip(row: LedgerRow) -> Clip:
 
 def _same_label(plan: Plan) -> bool:
     return plan.before is None or plan.row is None or plan.before.row.label == plan.row.label
+
+
+def _left_because(plan: Plan, outcome: Any) -> str:
+    """Returns why a clip was left that may still succeed; '' where it was not."""
+    if isinstance(outcome, ClipError):
+        return outcome.detail if outcome.reason == "not_attempted" else ""
+    is_absent = plan.file is None and plan.row is not None and not plan.row.error and not plan.has_record
+    return plan.absence.detail if is_absent and plan.absence.reason == "not_attempted" else ""
 
 
 class _Maker:

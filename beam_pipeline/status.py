@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TextIO
 
 from beam_pipeline import files
-from beam_pipeline.ledger import read_state_rows
+from beam_pipeline.ledger import parse_state_name, read_state_rows
 from beam_pipeline.progress import read_plan
 from beam_pipeline.sources.archive_record import ArchiveRecord, read_archive_records
 from beam_pipeline.summary import duration_text, plural, size_text
@@ -106,8 +106,8 @@ def read_status(directory: str, splits: tuple[str, ...] = (), now: datetime | No
 def _states(directory: str, splits: tuple[str, ...]) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
     folder = files.join(directory, contract.STATE_DIR)
     for name in files.names(folder):
-        split, _, rest = name.rpartition("-of-")[0].rpartition("-")
-        if not (name.endswith(".json") and rest.isdecimal()) or (splits and split not in splits):
+        place = parse_state_name(name)
+        if place is None or (splits and place[0] not in splits):
             continue
         if state := read_state_rows(files.join(folder, name)):
             yield state

@@ -25,7 +25,7 @@ class SplitSummary:
     failed: dict[str, int]
     shards: int
     bytes: int
-    not_attempted_because: str
+    unfinished: str  # why clips were left that may still succeed, where some were
     left_out: dict[str, int]  # rows of another split, of a class not kept, beyond the limit, or said twice
 
 
@@ -48,14 +48,14 @@ class Summary:
     failed_archives: dict[str, str] = field(default_factory=dict)
 
     @property
-    def interrupted(self) -> str:
-        """Why clips were not attempted, where that was not for a signal; empty where all were."""
-        return next((s.not_attempted_because for s in self.splits if s.not_attempted_because), "")
+    def unfinished(self) -> str:
+        """Why clips were left that may still succeed; empty where none were."""
+        return next((split.unfinished for split in self.splits if split.unfinished), "")
 
     @property
     def exit_status(self) -> int:
         """0 at the end of the run, 1 where nothing could be written, 3 where it stopped early on purpose."""
-        if self.stopped or self.interrupted:
+        if self.stopped or self.unfinished:
             return 3
         if any(s.asked for s in self.splits) and not any(s.written for s in self.splits):
             return 1
@@ -92,8 +92,8 @@ class Summary:
     def _next(self) -> str:
         if self.stopped:
             return "Stopped before the end: run the same command again to go on."
-        if self.interrupted:
-            return f"Stopped before the end: {self.interrupted}. {_ADVICE}"
+        if self.unfinished:
+            return f"Stopped before the end: {self.unfinished}. {_ADVICE}"
         if self.exit_status == 1:
             not_found = all(split.failed.keys() == {"not_found"} for split in self.splits if split.asked)
             if not_found and self.source == "local":

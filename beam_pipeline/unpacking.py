@@ -19,7 +19,7 @@ def archive_to_store(job: Job, archive: Archive) -> Iterator[StoredFile | Absenc
       RunError: the store can't be written.
     """
     splits = (archive.split,) if archive.split else tuple(job.num_shards)
-    wanted = frozenset().union(*(_asked(job.annotations[split], job.selections[split]) for split in splits))
+    wanted = frozenset().union(*(_asked(job.run_id, job.annotations[split], job.selections[split]) for split in splits))
     made = frozenset().union(
         *(_with_records(job.run_id, job.directory, split, job.num_shards[split]) for split in splits)
     )
@@ -29,7 +29,7 @@ def archive_to_store(job: Job, archive: Archive) -> Iterator[StoredFile | Absenc
 
 
 @functools.lru_cache(maxsize=8)  # for all archives of a split
-def _asked(paths: tuple[str, ...], selection: Selection) -> frozenset[str]:
+def _asked(_run_id: str, paths: tuple[str, ...], selection: Selection) -> frozenset[str]:
     return frozenset(
         row.key for order, path in enumerate(paths) for row in selected_rows(path, selection, order) if not row.error
     )

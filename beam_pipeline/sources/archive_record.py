@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import itertools
 import json
-from collections.abc import Container, Iterator
+from collections.abc import Collection, Container, Iterator
 from dataclasses import dataclass, field
 
 from beam_pipeline import files
@@ -73,7 +72,7 @@ class ArchiveRecord:
         if len(passed.names) < _MAX_NAMES:
             passed.names.append(ascii(name[-200:])[1:-1])
 
-    def may_bring(self, wanted: Container[str], made: Container[str], present: Container[str]) -> bool:
+    def may_bring(self, wanted: Collection[str], made: Container[str], present: Container[str]) -> bool:
         """Whether the archive has a clip that is wanted, of which no record is made and which is not in the store.
 
         Args:
@@ -81,10 +80,15 @@ class ArchiveRecord:
           made: clip ids.
           present: names of files in the archive's folder of the store.
         """
-        passed_over = [self.passed_over.get(why, PassedOver()).names for why in ("not_wanted", "made")]
-        missing = (name for name in self.stored if name not in present)
-        clip_ids = (name.rpartition(".")[0] for name in (*itertools.chain(*passed_over), *missing))
-        return any(clip_id in wanted and clip_id not in made for clip_id in clip_ids)
+        passed = [self.passed_over.get(why, PassedOver()) for why in ("not_wanted", "made")]
+        missing = [name for name in self.stored if name not in present]
+        clip_ids = {name.rpartition(".")[0] for name in (*missing, *(name for each in passed for name in each.names))}
+        if any(clip_id in wanted and clip_id not in made for clip_id in clip_ids):
+            return True
+        if all(each.count == len(each.names) for each in passed):
+            return False
+        stored = {name.rpartition(".")[0] for name in self.stored}  # of what is not listed, any may be in it
+        return any(clip_id not in made and clip_id not in stored for clip_id in wanted)
 
 
 def record_key(url: str) -> str:

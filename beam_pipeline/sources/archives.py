@@ -7,7 +7,7 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -42,7 +42,10 @@ _MAX_UNPUBLISHED = 16  # clips that are written but not yet on the disk
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """An archive of a split's clips, or of corrected copies, which win over all others: an http(s) URL or a path."""
+    """An archive of a split's clips, or of corrected copies, which win over all others: an http(s) URL or a path.
+
+    `split` is empty where it may have clips of any.
+    """
 
     url: str
     split: str
@@ -53,7 +56,7 @@ class Archive:
         """Where its clips are in the store."""
         path = self.url if files.is_local(self.url) else unquote(re.split("[?#]", self.url, maxsplit=1)[0])
         stem = _ARCHIVE_SUFFIX_RE.sub("", PurePosixPath(path).name)
-        return f"{'replacement' if self.is_replacement else _safe(self.split)}/{_safe(stem)}"
+        return f"{'replacement' if self.is_replacement else _safe(self.split or 'all')}/{_safe(stem)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ class ArchiveFailure:
 def fetch_archive(
     archive: Archive,
     store: str,
-    wanted: Container[str],
+    wanted: Collection[str],
     made: Container[str] = frozenset(),
     min_free_gib: float = 0.0,
     retry_permanent: bool = False,

@@ -11,6 +11,8 @@ Format = Mapping[str, Any]
 _DIRECT = ("http", "https")  # one file, of which any part may be asked for
 _MIN_AUDIO_HZ, _MIN_AUDIO_KBIT = 44_100, 48.0  # below are YouTube's 22 kHz variants for slow telephones
 _UNKNOWN = float("inf")
+# What neither mp4 nor QuickTime files hold, so that no section can be cut: as sites' extractors name it.
+_CANT_BE_CUT = ("vp8", "vp08", "vp6", "theora", "flv", "wmv", "rv")
 
 
 def is_direct(chosen: Format) -> bool:
@@ -23,7 +25,8 @@ def choose(formats: Iterable[Format], target_px: int, with_audio: bool) -> list[
 
     The smallest picture whose shorter side is at least the target's, else the largest below. Of equals: what is as it
     was uploaded (not damaged, upscaled or HDR), one file rather than fragments, H.264 or VP9 rather than AV1, and the
-    fewest bytes, sound included where it is asked for. Nothing that is encrypted.
+    fewest bytes, sound included where it is asked for. What can't be cut only where there is nothing else, and nothing
+    that is encrypted.
 
     Args:
       formats: as yt-dlp lists them.
@@ -53,13 +56,14 @@ def _video_rank(option: list[Format], target_px: int, with_audio: bool) -> tuple
     note = str(video.get("format_note") or "")
     is_altered = (video.get("preference") or 0) < 0 or "AI-upscaled" in note or "DAMAGED" in note
     return (
+        _codec(video).startswith(_CANT_BE_CUT),
         is_silent,
         is_altered,
         (video.get("dynamic_range") or "SDR") != "SDR",
         side < target_px,
         side if side >= target_px else -side,
         not is_direct(video),
-        _is_av1(video),
+        _codec(video).startswith("av01"),
         -max(each.get("language_preference") or -1 for each in option),
         sum(_bytes(each) for each in option),
     )
@@ -82,8 +86,8 @@ def _shorter_side(video: Format) -> float:
     return min(sides, default=0)
 
 
-def _is_av1(video: Format) -> bool:
-    return str(video.get("vcodec") or "").startswith("av01")
+def _codec(video: Format) -> str:
+    return str(video.get("vcodec") or "").lower()
 
 
 def _bytes(each: Format) -> float:

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from beam_pipeline.sources.settings import Source
 
 _REFUSALS = ("bot_check", "rate_limited")
-_UNDECIDED = ("network", "timeout")  # say nothing of whether the site would have refused
-_FRUITLESS = (*_UNDECIDED, "crashed", "format_unavailable", "unsupported")
-_MANY = 5  # times `stop_after`: of YouTube's videos, one in some hundred is like that by itself
+_FRUITLESS = ("network", "timeout", "crashed", "format_unavailable", "unsupported")
+_MANY = 5  # times `stop_after`: were every other video like that, 25 in a row would come once in 30 million visits
 _MAX_WAIT_S = 3600.0
 
 
@@ -38,11 +37,11 @@ class Pace:
 
 @dataclass(slots=True)
 class Breaker:
-    """Stops visits that do no good.
+    """Stops visits that do no good: first all of them pause, and then they are made one by one until it is clear.
 
-    Refusals in a row (bot checks, 429s) first make all visits pause; then a single one decides: on, or stop. And when
-    many visits in a row bring nothing though the videos may be there, something is wrong with the site, with yt-dlp or
-    with the network, and visits stop.
+    That is after some refusals (bot checks, 429s) without a good visit between them, and after many visits that bring
+    nothing though the videos may be there: then something is wrong with the network, with yt-dlp or with the site. A
+    good visit goes on. That a video is gone decides nothing: a site tells so even where it refuses all others.
 
     Attributes:
       stopped: why nothing is to be visited any more; empty while it is.
@@ -54,39 +53,50 @@ class Breaker:
     alone: bool = False
     _refusals: int = 0
     _fruitless: int = 0
+    _pause_ends_at: float = -math.inf
     _closed_until: float = -math.inf
 
     def wait_s(self, now: float) -> float:
-        """Returns the seconds until the pause is over."""
+        """Returns the seconds until visits may go on."""
         return max(0.0, self._closed_until - now)
 
-    def note(self, reason: str, now: float, retry_after_s: float | None = None) -> str:
-        """Takes the outcome of a visit, '' for a good one; returns what there is to tell people, if anything."""
+    def note(self, reason: str, began_at: float, now: float, retry_after_s: float | None = None) -> str:
+        """Takes the outcome of a visit.
+
+        Args:
+          reason: why it failed, a class of `clips.REASONS`; empty for a good one.
+          began_at: when it began, by the clock of `now`.
+          now: the time.
+          retry_after_s: what the site asks one to wait.
+
+        Returns:
+          What there is to tell people; empty where there is nothing.
+        """
         if retry_after_s:
             self._closed_until = max(self._closed_until, now + min(retry_after_s, _MAX_WAIT_S))
-        if reason in _REFUSALS:
-            return self._note_refusal(reason, now)
-        self._fruitless = self._fruitless + 1 if reason in _FRUITLESS else 0
-        if self._fruitless >= _MANY * self.source.stop_after:
-            self.stopped = f"fetching stopped after {self._fruitless} visits in a row brought nothing ({reason})"
-            return self.stopped
-        if reason not in _UNDECIDED:  # the site has answered
-            self._refusals, self.alone = 0, False
+        if began_at < self._pause_ends_at:
+            return ""  # it was under way already, and says nothing about after the pause
+        if not reason:
+            self._refusals, self._fruitless, self.alone = 0, 0, False
+        elif reason in _REFUSALS:
+            self._refusals += 1
+            if self.alone or self._refusals >= self.source.stop_after:
+                return self._pause_or_stop(f"{self._refusals} refusals in a row ({reason})", now)
+        elif reason in _FRUITLESS:
+            self._fruitless += 1
+            if self._fruitless >= _MANY * self.source.stop_after:
+                return self._pause_or_stop(f"{self._fruitless} visits in a row that brought nothing ({reason})", now)
         return ""
 
-    def _note_refusal(self, reason: str, now: float) -> str:
-        self._refusals += 1
+    def _pause_or_stop(self, why: str, now: float) -> str:
+        pause_s = self.source.pause_s
         if self.alone:
-            self.stopped = (
-                f"fetching stopped after {self._refusals} refusals in a row ({reason}), the last after a pause of "
-                f"{self.source.pause_s:g} s"
-            )
+            self.stopped = f"fetching stopped after {why}, the last after a pause of {pause_s:g} s"
             return self.stopped
-        if self._refusals < self.source.stop_after:
-            return ""
         self.alone = True
-        self._closed_until = max(self._closed_until, now + self.source.pause_s)
-        return f"{self._refusals} refusals in a row ({reason}): fetching pauses for {self.wait_s(now):.0f} s"
+        self._pause_ends_at = now + pause_s
+        self._closed_until = max(self._closed_until, self._pause_ends_at)
+        return f"{why}: fetching pauses for {self.wait_s(now):.0f} s"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,14 @@ stretch of packets. What has come is kept, so that nothing comes twice.
 
 from __future__ import annotations
 
+import errno
 import io
 import re
 import tempfile
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from beam_pipeline.clips import ClipError
 from beam_pipeline.sources.pace import Backoff
@@ -23,9 +24,9 @@ _FIRST_BLOCK, _LAST_BLOCK = 1 << 16, 1 << 20
 # A gap up to this is read through rather than asked around: a request costs more than 32 KiB do.
 _READ_THROUGH = 1 << 15
 _CHUNK = 1 << 14
-_TRIES = 4  # in a row without a byte
+TRIES = 4  # in a row without a new byte
 _WHOLE, _PARTIAL, _REQUEST_TIMEOUT, _SERVER_ERROR = 200, 206, 408, 500
-_CONTENT_RANGE_RE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+_CONTENT_RANGE_RE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 
 
 class Response(Protocol):
@@ -48,7 +49,8 @@ class RangeFile(io.RawIOBase):
 
     Reading raises:
       ClipError: `network` where the connection broke, or the server was of no use, several times in a row, or where it
-        has another file now; `too_large`, `max_bytes` have been received; `unsupported`, the server has no ranges.
+        has another file now, or sends it encoded; `too_large`, `max_bytes` have been received, or the file has more
+        and comes only as a whole; `unsupported`, the server has no ranges.
       Exception: what `open_range` raises, after the tries; at once where its `status`, `status_code` or `code`, or that
         of its `response`, is one that another try doesn't change, such as 403, 404, 416 or 429.
       OSError: what has come can't be kept: no space, for instance.
@@ -195,16 +197,16 @@ class RangeFile(io.RawIOBase):
                 asking = asking and self._response is None
                 self._hang_up()
                 failures += 1
-                if not _may_pass(error):
+                if not may_pass(error):
                     raise
-                if failures == _TRIES:
+                if failures == TRIES:
                     if asking:
                         raise
                     raise ClipError("network", f"{self._name}: the connection broke again and again") from error
                 time.sleep(self._backoff.wait_s(failures))
                 continue
-            failures = 0
-            self._take(data)
+            if self._take(data):
+                failures = 0
 
     def _reads_on_to(self, position: int) -> bool:
         """Whether the open answer comes to a position soon; one that has the whole file, in time."""
@@ -212,12 +214,21 @@ class RangeFile(io.RawIOBase):
             return False
         return self._response.status == _WHOLE or position - self._at <= _READ_THROUGH
 
-    def _take(self, data: bytes) -> None:
+    def _take(self, data: bytes) -> bool:
+        """Keeps what has come; returns whether any of it was new."""
         self.bytes_received += len(data)
+        if self.bytes_received > self._max_bytes:
+            self._hang_up()
+            raise self._too_large()
+        is_new = self._kept_from(self._at) < len(data)
         self._keep(self._at, data)
         self._at += len(data)
         if self._at >= self._until:
             self._hang_up()
+        return is_new
+
+    def _too_large(self) -> ClipError:
+        return ClipError("too_large", f"{self._name} takes more than the {self._max_bytes} bytes that are allowed")
 
     def _leave(self) -> None:
         """Lets go of the open answer; of a little that is left of it, most is on its way, and is taken."""
@@ -237,7 +248,7 @@ class RangeFile(io.RawIOBase):
         self._block = min(2 * self._block, _LAST_BLOCK) if goes_on else _FIRST_BLOCK
         end = position + min(self._block, self._max_bytes - self.bytes_received)
         if end <= position:
-            raise ClipError("too_large", f"{self._name} takes more than the {self._max_bytes} bytes that are allowed")
+            raise self._too_large()
         following = bisect_right(self._begins, position)
         if following < len(self._begins):
             end = min(end, self._begins[following])
@@ -254,19 +265,20 @@ class RangeFile(io.RawIOBase):
 
     def _check(self, response: Response, position: int) -> None:
         """Takes from an answer's header what it holds, and whether it is still the same file."""
-        encoding = response.headers.get("Content-Encoding") or "identity"
-        if encoding != "identity":
-            raise ClipError("unsupported", f"{self._name}: the server sends it {encoding}-encoded, unasked")
+        check_encoding(response, self._name)
         if response.status == _PARTIAL:
-            content_range = _CONTENT_RANGE_RE.fullmatch((response.headers.get("Content-Range") or "").strip())
-            if content_range is None or int(content_range[1]) != position or int(content_range[2]) < position:
+            content_range = content_range_of(response)
+            if content_range is None or content_range.first != position:
                 raise ClipError("unsupported", f"{self._name}: the server answers with other ranges than are asked for")
-            self._at, self._until, size = position, int(content_range[2]) + 1, int(content_range[3])
+            size = content_range.size or self.size or self._size_from(position)
+            self._at, self._until = position, min(content_range.end, size)
         elif response.status == _WHOLE:  # it knows no ranges: then through all of the file, as far as is needed
-            length = (response.headers.get("Content-Length") or "").strip()
-            if not length.isdecimal():
+            length = content_length_of(response)
+            if length is None:
                 raise ClipError("unsupported", f"{self._name}: the server has neither ranges nor a length")
-            size = int(length)
+            if length > self._max_bytes:
+                raise self._too_large()
+            size = length
             self._at, self._until = 0, size
         else:
             raise StatusError(response.status)
@@ -275,6 +287,16 @@ class RangeFile(io.RawIOBase):
             self.size, self._validator = size, validator
         elif (size, validator) != (self.size, self._validator):
             raise ClipError("network", f"{self._name} has changed on the server while it was read")
+
+    def _size_from(self, position: int) -> int:
+        """Asks for all from a position on, of which a server that doesn't tell the size at least tells the end."""
+        self.requests += 1
+        response = self._open_range(position, None)
+        response.close()
+        content_range = content_range_of(response)
+        if content_range is None or content_range.first != position:
+            raise ClipError("unsupported", f"{self._name}: the server doesn't tell its size")
+        return content_range.end
 
     def _hang_up(self) -> None:
         if self._response is not None:
@@ -290,7 +312,39 @@ class StatusError(Exception):
         self.status = status
 
 
-def _may_pass(error: Exception) -> bool:
+class ContentRange(NamedTuple):
+    """Which bytes [first, end) of a file an answer holds, and of how many, if that is told."""
+
+    first: int
+    end: int
+    size: int | None
+
+
+def content_range_of(response: Response) -> ContentRange | None:
+    """Returns what a partial answer says that it holds; None where it doesn't, or that is no range."""
+    match = _CONTENT_RANGE_RE.fullmatch((response.headers.get("Content-Range") or "").strip())
+    if match is None or int(match[2]) < int(match[1]):
+        return None
+    return ContentRange(int(match[1]), int(match[2]) + 1, None if match[3] == "*" else int(match[3]))
+
+
+def content_length_of(response: Response) -> int | None:
+    """Returns how many bytes an answer says that its body has."""
+    length = (response.headers.get("Content-Length") or "").strip()
+    return int(length) if re.fullmatch(r"[0-9]{1,18}", length) else None
+
+
+def check_encoding(response: Response, name: str) -> None:
+    """Raises `ClipError` of class `network` where a body isn't the bytes that were asked for, but an encoding of them."""
+    encoding = response.headers.get("Content-Encoding") or "identity"
+    if encoding != "identity":
+        raise ClipError("network", f"{name}: the server sends it in another encoding than was asked for")
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether asking again may help after an exception: not after a client's error, nor where the disk is full."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
+        return False
     for holder in (error, getattr(error, "response", None)):
         for name in ("status", "status_code", "code"):
             status = getattr(holder, name, None)

@@ -40,6 +40,7 @@ class _Request:
     tell: Callable[[str, Fetched], None] = field(compare=False)
     done: Future[dict[str, Fetched]] = field(compare=False)
     tries: int = field(default=0, compare=False)
+    began_at: float = field(default=0.0, compare=False)
     tried_at: str = field(default="", compare=False)
     settled: dict[str, Fetched] = field(default_factory=dict, compare=False)
     last: dict[str, ClipError] = field(default_factory=dict, compare=False)
@@ -55,7 +56,7 @@ class Visits:
       pool: where visits are made.
       task: makes the task of a visit from a video id, its clips and a proxy. It returns a dictionary of results and
         `ClipError`s by clip id, or fails as a whole with a `ClipError`.
-      check: called before each visit; what it raises ends all of them (a full disk).
+      check_room: called before each visit; what it raises ends all of them (a full disk).
     """
 
     def __init__(
@@ -63,21 +64,22 @@ class Visits:
         source: Source,
         pool: ChildPool,
         task: Callable[[str, Sequence[Clip], str | None], Task],
-        check: Callable[[], None],
+        check_room: Callable[[], None],
     ):
         self._source = source
         self._pool = pool
         self._task = task
-        self._check = check
+        self._check_room = check_room
         self._pace = Pace(source.requests_per_minute / source.lanes)
         self._breaker = Breaker(source)
         self._backoff = Backoff(source.backoff_s)
         self._changed = threading.Condition()
-        self._waiting: list[_Request] = []
+        self._open: dict[int, _Request] = {}  # all that somebody waits for
+        self._waiting: list[_Request] = []  # of these, a heap of those that are not under way
         self._under_way: dict[Future, tuple[_Request, Task]] = {}
         self._requested = 0
         self._started = 0
-        self._failure: BaseException | None = None
+        self._ended: BaseException | None = None  # and why
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="visits", daemon=True)
         self._thread.start()
@@ -87,51 +89,58 @@ class Visits:
     ) -> Future[dict[str, Fetched]]:
         """Asks for clips of a video; `tell` is called with each clip's id and fate as soon as it is known.
 
-        The future is done when all are; it fails with `PoolError` or what `check` raised where the run must stop.
+        The future is done when all are. It fails where the run must stop: with what `check_room` or `tell` raised, or
+        with `PoolError`, also once these visits have ended.
         """
-        request = _Request(0.0, self._requested, video_id, {clip.clip_id: clip for clip in clips}, tell, Future())
         with self._changed:
-            if self._failure:
-                request.done.set_exception(self._failure)
+            request = _Request(0.0, self._requested, video_id, {clip.clip_id: clip for clip in clips}, tell, Future())
+            if self._ended:
+                request.done.set_exception(self._ended)
                 return request.done
             self._requested += 1
+            self._open[request.order] = request
             heapq.heappush(self._waiting, request)
             self._changed.notify()
         return request.done
 
+    def check(self) -> None:
+        """Raises what ended these visits, if anything has."""
+        if self._ended:
+            raise self._ended
+
     def close(self) -> None:
-        """Ends the thread; who still waits is told that the run was stopped."""
+        """Ends the thread; futures that are not done fail."""
         with self._changed:
             self._closed = True
             self._changed.notify()
         self._thread.join()
 
     def _run(self) -> None:
+        ended: BaseException = PoolError("the visits of this lane have ended")
         try:
-            while True:
+            while not self._closed:
                 with self._changed:
                     self._changed.wait(self._idle_s())
                     finished = [future for future in self._under_way if future.done()]
-                    closed = self._closed
                 for future in finished:
                     self._settle(*self._under_way[future], future)
                     del self._under_way[future]
-                if closed or stopping.is_set():
+                if stopping.is_set():
                     self._abandon("the run was stopped before this clip was done")
-                    if closed:
-                        return
                 elif self._breaker.stopped:
                     self._abandon(self._breaker.stopped)
                 else:
                     self._start_due()
         except BaseException as error:
-            with self._changed:
-                self._failure = error
-                requests = [*self._waiting, *(request for request, _ in self._under_way.values())]
-                self._waiting, self._under_way = [], {}
-            for request in requests:
-                if not request.done.done():
-                    request.done.set_exception(error)
+            ended = error
+        with self._changed:
+            self._ended = ended
+            requests = list(self._open.values())
+        for future in self._under_way:
+            future.cancel()
+        for request in requests:
+            if not request.done.done():
+                request.done.set_exception(ended)
 
     def _idle_s(self) -> float:
         if any(future.done() for future in self._under_way):
@@ -152,7 +161,7 @@ class Visits:
             raise PoolError("child processes are gone")
         if not self._waiting or self._is_full() or self._start_wait_s() > 0:
             return
-        self._check()
+        self._check_room()
         proxies = self._source.youtube.proxies
         proxy = proxies[self._started % len(proxies)] if proxies else None
         with self._changed:
@@ -164,6 +173,7 @@ class Visits:
         self._started += 1
         self._pace.take(time.monotonic())
         request.tries += 1
+        request.began_at = time.monotonic()
         request.tried_at = utc_now()
         future.add_done_callback(self._wake)
 
@@ -176,10 +186,11 @@ class Visits:
         outcome = self._pool.outcome(task, future)
         results = dict.fromkeys(request.clips, outcome) if isinstance(outcome, ClipError) else outcome
         failures = [result for result in results.values() if isinstance(result, ClipError)]
-        # Of a visit that brought something, what else it brought counts only if it was refused.
+        # Of a visit that brought something, what else it brought counts only if it may pass.
         failed = next((r for r in failures if REASONS[r.reason] or len(failures) == len(results)), None)
         wait_s = getattr(failed, "retry_after_s", None)
-        if message := self._breaker.note(failed.reason if failed else "", time.monotonic(), wait_s):
+        at = time.monotonic()
+        if message := self._breaker.note(failed.reason if failed else "", request.began_at, at, wait_s):
             _log.warning("%s", message)
         request.last = {}
         for clip_id, result in results.items():
@@ -188,33 +199,31 @@ class Visits:
                 request.last[clip_id] = result
             else:
                 self._tell(request, clip_id, result)
-        self._finish_if_settled(request)
         if request.clips:
-            request.due_at = time.monotonic() + self._backoff.wait_s(request.tries, wait_s)
+            request.due_at = at + self._backoff.wait_s(request.tries, wait_s)
             with self._changed:
                 heapq.heappush(self._waiting, request)
 
     def _abandon(self, why: str) -> None:
-        """Tells everything that waits that it won't be visited, or not once more, in this run."""
+        """Tells of everything that waits that it is not visited, or not once more, in this run."""
         with self._changed:
             requests, self._waiting = self._waiting, []
-            if self._closed or stopping.is_set():
-                requests += [request for request, _ in self._under_way.values()]
-                for future in self._under_way:
-                    future.cancel()
-                self._under_way = {}
+        if stopping.is_set():
+            requests += [request for request, _ in self._under_way.values()]
+            for future in self._under_way:
+                future.cancel()
+            self._under_way = {}
         for request in requests:
             for clip_id in list(request.clips):
                 self._tell(request, clip_id, request.last.get(clip_id) or ClipError("not_attempted", why))
-            self._finish_if_settled(request)
 
     def _tell(self, request: _Request, clip_id: str, result: Any) -> None:
         tried = not (isinstance(result, ClipError) and result.reason == "not_attempted")
         fetched = Fetched(result, request.tries if tried else 0, request.tried_at if tried else "")
+        request.tell(clip_id, fetched)
         request.settled[clip_id] = fetched
         del request.clips[clip_id]
-        request.tell(clip_id, fetched)
-
-    def _finish_if_settled(self, request: _Request) -> None:
         if not request.clips:
+            with self._changed:
+                del self._open[request.order]
             request.done.set_result(request.settled)

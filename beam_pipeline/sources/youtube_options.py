@@ -67,7 +67,6 @@ def check_options(youtube: YouTube) -> None:
         _check_option(name, value)
     if youtube.format != "auto" or youtube.cookies_from_browser or "impersonate" in youtube.options:
         _check_by_yt_dlp(youtube)
-    check_js_runtime(youtube)
 
 
 def check_js_runtime(youtube: YouTube) -> None:

@@ -179,3 +179,25 @@ def test_a_larger_limit_reads_an_archive_again_for_what_was_left_out(place: Plac
     assert len(place.files()) <= 3
     place.run()
     assert place.fates() == EXPECTED
+
+
+def test_an_archive_of_two_splits_is_read_once_for_both(place: Place) -> None:
+    archives = place.server.url("/600/train/train_path.txt")
+    both = (
+        *("--set", f"splits.val.annotations={place.server.url('/600/annotations/train.csv')}"),
+        *("--set", "splits.val.shards=1", "--set", f"source.archives.val={archives}"),
+    )
+    place.run(*both)
+    assert [request.path for request in place.server.requests].count(KNOT) == 1
+    assert place.fates() == EXPECTED
+    place.asked()
+    place.run(*both)
+    assert not place.asked()
+
+
+def test_secrets_of_an_archives_address_stay_out_of_what_is_kept(place: Place) -> None:
+    secret = f"http://user:s3cret@127.0.0.1:{place.server.port}/600/train/gone.tar.gz?X-Amz-Signature=s3cret"
+    summary = place.run("--set", f"source.archives.train=['{secret}']")
+    assert "s3cret" not in json.dumps(summary)
+    kept = [path for folder in (place.folder / "tiny", place.store) for path in folder.rglob("*") if path.is_file()]
+    assert not [path for path in kept if b"s3cret" in path.read_bytes()]

@@ -17,6 +17,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from beam_pipeline.locks import read_by_many
 from beam_pipeline.records import parse_sequence_example
 from beam_pipeline.tfrecord import read_records
 from tests.beam_pipeline.clips_on_disk import write_clip, write_list
@@ -206,42 +207,47 @@ def settled(place: Place) -> dict[str, tuple[int, int]]:
     return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in place.store.glob("fetched/*/*")}
 
 
-def test_killed_at_ten_moments_nothing_is_fetched_twice_or_half(
-    place: Place, tmp_path: Path, server: FaultyServer
-) -> None:
-    (tmp_path / "undisturbed").mkdir()
-    undisturbed = Place(tmp_path / "undisturbed", server)
-    undisturbed.run(name="fetch")
-    for video in VIDEOS:
-        server.always[f"/{video}.mp4"] = Fault(drip=60_000)
+def test_killed_at_ten_moments_nothing_is_fetched_twice_or_half(tmp_path: Path, server: FaultyServer) -> None:
+    videos = [f"kill{n:07d}" for n in range(24)]
+    for n, video in enumerate(videos):
+        write_clip(tmp_path / f"{video}.mp4", 3.0, hue=n * 10, side=128)
+        server.files[f"/{video}.mp4"] = tmp_path / f"{video}.mp4"
+        server.types[f"/{video}.mp4"] = "video/mp4"
+        server.always[f"/{video}.mp4"] = Fault(drip=200_000)  # a piece every tenth of a second
+    clips = [f"{video}_000001_000002" for video in videos]
+    places = []
+    for name in ("undisturbed", "killed"):
+        (tmp_path / name).mkdir()
+        places.append(Place(tmp_path / name, server, clips))
+    undisturbed, place = places
     earlier: dict[str, tuple[int, int]] = {}
+    counts = []
     for moment in range(10):
-        process = subprocess.Popen(
-            place.command("fetch"),
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        time.sleep(5 + moment * 0.4)
+        server.requests.clear()
+        process = subprocess.Popen(place.command("fetch"), cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True)
+        while len(server.requests) < 3 + moment:  # at other points of a visit each time
+            assert process.poll() is None
+            time.sleep(0.005)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         before = settled(place)
-        content = place.clips()
-        assert all(content[name] == undisturbed.clips()[name] for name in content)
         assert earlier.items() <= before.items()
         earlier = before
+        counts.append(len(before))
+    assert 0 < counts[-1] < len(clips) and len(set(counts)) > 3  # in the midst of it each time
     server.always.clear()
     place.run(name="fetch")
     assert earlier.items() <= settled(place).items()
+    undisturbed.run(name="fetch")
     assert place.clips() == undisturbed.clips()
+    assert set(place.clips()) == {f"{clip}.mp4" for clip in clips}
 
 
 def test_a_server_that_dies_and_comes_back_costs_time_alone(place: Place) -> None:
     for video in VIDEOS:
         place.server.always[f"/{video}.mp4"] = Fault(drip=100_000)
     process = subprocess.Popen(
-        [*place.command("fetch", "--json"), "--set", "source.tries=10"],
+        [*place.command("fetch", "--json"), "--set", "source.tries=10", "--set", "source.pause_s=5"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -306,3 +312,102 @@ def test_a_store_of_objects_is_filled_and_read_as_a_folder_is(place: Place, monk
     place.visited()
     place.run(*objects)
     assert not place.visited()
+
+
+def test_what_other_sources_lacked_is_still_visited(place: Place) -> None:
+    place.store.mkdir()
+    place.run("--set", "source.kind=local", name="fetch", status=1)
+    assert set(place.fates(place.store / ".fetch" / "clips" / "tiny").values()) == {"not_found"}
+    place.run()
+    assert set(place.fates().values()) == {"ok"}
+
+
+def test_a_bad_file_that_was_deleted_is_fetched(place: Place) -> None:
+    place.run(name="fetch")
+    bad = next(place.store.glob(f"fetched/*/{CLIPS[0]}.mp4"))
+    bad.write_bytes(b"not a video at all" * 100)
+    place.run(name="fetch")
+    assert place.fates(place.store / ".fetch" / "clips" / "tiny")[CLIPS[0]] == "unreadable"
+    bad.unlink()
+    place.run()
+    assert set(place.fates().values()) == {"ok"}
+
+
+def refuse(place: Place) -> None:
+    for video in VIDEOS:
+        place.server.always[f"/{video}.mp4"] = Fault(status=429)
+
+
+STOPS_SOON = ("--set", "source.stop_after=2", "--set", "source.visits_at_a_time=1")
+
+
+def test_a_variant_of_pruned_clips_that_cant_be_fetched_now_is_unfinished(place: Place) -> None:
+    place.run()
+    place.call("prune")
+    refuse(place)
+    summary = place.run("--set", "config=small", *STOPS_SOON, status=3)
+    assert sum(summary["splits"][0]["failed"].values()) == len(CLIPS)
+    place.server.always.clear()
+    assert place.run("--set", "config=small")["splits"][0]["written"] == len(CLIPS)
+
+
+def test_a_stopped_fetch_is_unfinished_whatever_was_known_before(place: Place) -> None:
+    place.store.mkdir()
+    place.run("--set", "source.kind=local", status=1)
+    refuse(place)
+    summary = place.run(*STOPS_SOON, status=3)
+    assert "refusals in a row" in summary["splits"][0]["unfinished"]
+    assert not json.loads((place.output / "info-train.json").read_text())["complete"]
+
+
+def test_an_error_of_the_run_in_one_shard_ends_it_soon(place: Place) -> None:
+    place.run("--set", "splits.train.shards=8")
+    write_list(place.folder / "train.csv", [*CLIPS[1:], *(f"more{n:07d}_000001_000003" for n in range(400))])
+    place.server.requests.clear()
+    done = place.call("run", "--set", "splits.train.shards=8", "--set", "source.requests_per_minute=60", status=1)
+    assert "in no annotation file any more" in done.stderr
+    assert len(place.server.requests) < 100
+
+
+def test_a_variant_with_other_shards_knows_what_is_gone(place: Place) -> None:
+    place.server.files.pop(f"/{VIDEOS[0]}.mp4")
+    place.run()
+    place.visited()
+    place.run("--set", "config=small", "--set", "splits.train.shards=3")
+    assert not place.visited()
+    assert "of 3 shards" in place.call("status", "--set", "config=small", "--set", "splits.train.shards=3").stdout
+
+
+def test_a_shorter_list_is_all_that_is_asked_for(place: Place) -> None:
+    refuse(place)
+    place.run(*STOPS_SOON, name="fetch", status=3)
+    place.server.always.clear()
+    write_list(place.folder / "train.csv", CLIPS[:2], label="yoga")
+    summary = place.run(name="fetch")
+    assert (summary["splits"][0]["asked"], summary["splits"][0]["written"]) == (2, 2)
+    rows = list(csv.DictReader(io.StringIO(place.call("status", "--csv").stdout)))
+    assert {row["label"] for row in rows} == {"yoga"}
+
+
+def test_a_limited_run_after_a_whole_one_leaves_status_sound(place: Place) -> None:
+    place.run()
+    place.run("--limit", "3", status=3)
+    assert f"train: {len(CLIPS)} of {len(CLIPS)} (100.0%)" in place.call("status").stdout
+
+
+def test_a_store_that_is_read_is_not_pruned(place: Place) -> None:
+    place.run()
+    reader = Place(place.folder, place.server)
+    with read_by_many(str(place.store)):
+        assert "a run reads its clips" in place.call("prune", status=1).stderr
+    assert reader.clips()
+    place.call("prune")
+
+
+def test_secrets_of_addresses_stay_out_of_what_is_kept(place: Place) -> None:
+    with_secret = f"http://user:s3cret@127.0.0.1:{place.server.port}/{{id}}.mp4?token=s3cret"
+    place.server.files.pop(f"/{VIDEOS[0]}.mp4")
+    done = place.call("run", "--set", f"source.youtube.url={with_secret}")
+    assert "s3cret" not in done.stdout + done.stderr
+    kept = [path for folder in (place.output, place.store) for path in folder.rglob("*") if path.is_file()]
+    assert not [path for path in kept if b"s3cret" in path.read_bytes()]

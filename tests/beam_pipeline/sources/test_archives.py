@@ -276,6 +276,18 @@ def test_it_is_read_again_for_a_clip_that_was_not_wanted_before(server: FaultySe
     assert all((path.stat().st_ino, path.stat().st_mtime_ns) == (s.st_ino, s.st_mtime_ns) for path, s in before.items())
 
 
+def test_it_is_read_again_where_more_was_passed_over_than_its_record_lists(
+    server: FaultyServer, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("beam_pipeline.sources.archive_record._MAX_NAMES", 1)
+    server.files[PLAIN] = tar(MEMBERS)
+    fetch(server.url(PLAIN), store, list(CLIPS)[:2])
+    fetch(server.url(PLAIN), store, list(CLIPS)[:2])
+    assert len(server.requests) == 1
+    fetch(server.url(PLAIN), store, [*list(CLIPS)[:2], list(CLIPS)[-1]])
+    assert len(contents(store)) == 3
+
+
 @pytest.mark.parametrize("made", [False, True])
 def test_it_is_read_again_for_a_clip_that_is_gone_unless_its_record_is_made(
     server: FaultyServer, store: Path, made: bool

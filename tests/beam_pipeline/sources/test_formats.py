@@ -78,6 +78,12 @@ def test_av1_where_there_is_nothing_else_of_that_height() -> None:
     assert chosen([video("396", 360, "av01.0.01M.08"), video("137", 1080)]) == "396"
 
 
+@pytest.mark.parametrize("codec", ["vp8.0", "vp08.00.41.08", "theora"])
+def test_what_no_mp4_file_holds_only_where_there_is_nothing_else(codec: str) -> None:
+    assert chosen([video("43", 360, codec, size=1), video("18", 240)]) == "18"
+    assert chosen([video("43", 360, codec)]) == "43"
+
+
 def test_sound_is_the_smallest_that_is_no_telephones() -> None:
     assert chosen(YOUTUBE, with_audio=True) == "243+249"
 

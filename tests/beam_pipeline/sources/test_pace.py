@@ -35,63 +35,96 @@ def test_what_was_not_used_is_not_made_up_for() -> None:
     assert pace.wait_s(100.0) == 1.0
 
 
+class Site:
+    """Notes the outcomes of visits, each of which takes no time unless it says when it began."""
+
+    def __init__(self) -> None:
+        self.breaker = Breaker(Source("store", stop_after=3, pause_s=100))
+        self.now = 0.0
+
+    def answers(self, *reasons: str, began_at: float | None = None, retry_after_s: float | None = None) -> str:
+        told = ""
+        for reason in reasons:
+            told = self.breaker.note(reason, self.now if began_at is None else began_at, self.now, retry_after_s)
+        return told
+
+
 @pytest.fixture
-def breaker() -> Breaker:
-    return Breaker(Source("store", stop_after=3, pause_s=100))
+def site() -> Site:
+    return Site()
 
 
-def test_refusals_in_a_row_pause_and_then_a_single_visit_stops_it(breaker: Breaker) -> None:
-    assert breaker.note("bot_check", 0.0) == "" == breaker.note("rate_limited", 1.0)
-    assert "pauses for 100 s" in breaker.note("bot_check", 2.0)
-    assert breaker.alone and not breaker.stopped
-    assert breaker.wait_s(2.0) == 100.0
-    assert "4 refusals in a row (bot_check)" in breaker.note("bot_check", 102.0)
-    assert breaker.stopped
+def test_refusals_in_a_row_pause_and_then_a_single_visit_stops_it(site: Site) -> None:
+    assert site.answers("bot_check", "rate_limited") == ""
+    assert "pauses for 100 s" in site.answers("bot_check")
+    assert site.breaker.alone and not site.breaker.stopped
+    assert site.breaker.wait_s(0.0) == 100.0
+    site.now = 100.0
+    assert "4 refusals in a row (bot_check)" in site.answers("bot_check")
+    assert site.breaker.stopped
 
 
-def test_a_good_visit_after_the_pause_goes_on(breaker: Breaker) -> None:
-    for _ in range(3):
-        breaker.note("bot_check", 0.0)
-    breaker.note("", 100.0)
-    assert not breaker.alone and not breaker.stopped
-    assert breaker.note("bot_check", 101.0) == ""
+def test_a_good_visit_after_the_pause_goes_on(site: Site) -> None:
+    site.answers("bot_check", "bot_check", "bot_check")
+    site.now = 100.0
+    site.answers("")
+    assert not site.breaker.alone and not site.breaker.stopped
+    assert site.answers("bot_check") == ""
 
 
-@pytest.mark.parametrize("reason", ["", "private", "format_unavailable"])
-def test_only_refusals_in_a_row_count(breaker: Breaker, reason: str) -> None:
-    for outcome in ("bot_check", "bot_check", reason, "bot_check", "bot_check"):
-        breaker.note(outcome, 0.0)
-    assert not breaker.alone
+def test_visits_that_were_under_way_when_it_paused_decide_nothing(site: Site) -> None:
+    site.answers("bot_check", "bot_check", "bot_check")
+    site.now = 101.0
+    site.answers("bot_check", "bot_check", began_at=-1.0)
+    assert site.breaker.alone and not site.breaker.stopped
+    site.answers("bot_check")
+    assert site.breaker.stopped
 
 
-def test_many_videos_in_a_row_that_give_nothing_stop_it(breaker: Breaker) -> None:
-    for _ in range(14):
-        breaker.note("format_unavailable", 0.0)
-    assert not breaker.stopped
-    assert "15 visits in a row brought nothing (crashed)" in breaker.note("crashed", 0.0)
-    assert breaker.stopped
+def test_a_good_visit_ends_a_row_of_refusals(site: Site) -> None:
+    site.answers("bot_check", "bot_check", "", "bot_check", "bot_check")
+    assert not site.breaker.alone
 
 
-def test_a_broken_network_neither_ends_a_row_of_refusals_nor_goes_on_for_ever(breaker: Breaker) -> None:
-    for outcome in ("bot_check", "network", "bot_check", "timeout", "bot_check", "network"):
-        breaker.note(outcome, 0.0)
-    assert breaker.alone and not breaker.stopped
-    for _ in range(15):
-        breaker.note("network", 0.0)
-    assert breaker.stopped
+@pytest.mark.parametrize("other", ["removed", "private", "network", "format_unavailable"])
+def test_other_failures_do_not(site: Site, other: str) -> None:
+    site.answers("bot_check", other, "bot_check", other, "bot_check", other)
+    assert site.breaker.alone and not site.breaker.stopped
 
 
-def test_videos_that_have_gone_say_nothing_of_the_site(breaker: Breaker) -> None:
-    for n in range(100):
-        breaker.note("format_unavailable" if n % 10 else "removed", 0.0)
-    assert not breaker.stopped
+@pytest.mark.parametrize("reason", ["network", "timeout", "crashed", "format_unavailable", "unsupported"])
+def test_many_visits_that_bring_nothing_pause_and_then_stop_it(site: Site, reason: str) -> None:
+    site.answers(*[reason, "removed"] * 14)
+    assert not site.breaker.alone
+    assert "pauses" in site.answers(reason)
+    site.now = 100.0
+    assert f"16 visits in a row that brought nothing ({reason})" in site.answers("removed", reason)
+    assert site.breaker.stopped
 
 
-def test_retry_after_holds_all_visits_for_at_most_an_hour(breaker: Breaker) -> None:
-    breaker.note("rate_limited", 10.0, retry_after_s=30.0)
-    assert breaker.wait_s(10.0) == 30.0
-    breaker.note("rate_limited", 10.0, retry_after_s=1e9)
-    assert breaker.wait_s(10.0) == 3600.0
+def test_a_network_that_is_back_after_the_pause_goes_on(site: Site) -> None:
+    site.answers(*["network"] * 15)
+    site.now = 100.0
+    site.answers("")
+    assert not site.breaker.alone and not site.breaker.stopped
+
+
+def test_a_good_visit_among_them_goes_on(site: Site) -> None:
+    site.answers(*[*["format_unavailable"] * 14, ""] * 10)
+    assert not site.breaker.stopped
+
+
+def test_videos_that_have_gone_say_nothing_of_the_site(site: Site) -> None:
+    site.answers(*["removed", "private", "not_found"] * 100)
+    assert not site.breaker.stopped and not site.breaker.alone
+
+
+def test_retry_after_holds_all_visits_for_at_most_an_hour(site: Site) -> None:
+    site.now = 10.0
+    site.answers("rate_limited", retry_after_s=30.0)
+    assert site.breaker.wait_s(10.0) == 30.0
+    site.answers("network", retry_after_s=1e9)
+    assert site.breaker.wait_s(10.0) == 3600.0
 
 
 def test_back_off_doubles_with_jitter_and_heeds_the_site() -> None:

@@ -166,6 +166,45 @@ def test_more_than_is_allowed_is_never_received(server: FaultyServer) -> None:
     assert server.sent(PATH) <= 1_000_000
 
 
+def test_more_than_is_allowed_is_not_received_of_a_server_without_ranges_either(server: FaultyServer) -> None:
+    server.always[PATH] = Fault(no_range=True)
+    with opened(server, max_bytes=1_000_000) as file, pytest.raises(ClipError) as failed:
+        file.read(10)
+    assert failed.value.reason == "too_large"
+    assert file.bytes_received == 0
+
+
+def test_a_server_without_ranges_that_always_breaks_at_the_same_place_is_given_up(server: FaultyServer) -> None:
+    server.always[PATH] = Fault(no_range=True, truncate=True, after=500_000)
+    with opened(server) as file:
+        file.seek(2_000_000)
+        with pytest.raises(ClipError) as failed:
+            file.read(10)
+    assert failed.value.reason == "network"
+    assert len(server.requests) <= 6
+
+
+def test_a_server_that_does_not_tell_the_size_is_asked_where_the_end_is(server: FaultyServer) -> None:
+    def open_range(start: int, end: int | None) -> Any:
+        response = asks(server.url(PATH))(start, end)
+        known = response.headers["Content-Range"].partition("/")[0]
+        response.headers.replace_header("Content-Range", f"{known}/*")
+        return response
+
+    with RangeFile(open_range, 1 << 30) as file:
+        assert file.seek(-10, 2) == len(CONTENT) - 10
+        assert file.read() == CONTENT[-10:]
+        file.seek(0)
+        assert file.read() == CONTENT
+
+
+def test_an_encoding_that_was_not_asked_for_may_pass(server: FaultyServer) -> None:
+    server.always[PATH] = Fault(headers={"Content-Encoding": "br"})
+    with opened(server) as file, pytest.raises(ClipError) as failed:
+        file.read(10)
+    assert failed.value.reason == "network"
+
+
 def test_an_answer_of_another_range_is_refused(server: FaultyServer) -> None:
     server.always[PATH] = Fault(headers={"Content-Range": f"bytes 5-9/{len(CONTENT)}"})
 

@@ -19,7 +19,7 @@ from beam_pipeline.pool import ChildPool, Task
 from beam_pipeline.sources.settings import YouTube
 from beam_pipeline.sources.youtube import FetchedClip, Visited, VisitTask, check_options, prepare_visits, visit
 from beam_pipeline.sources.youtube_errors import FetchError
-from beam_pipeline.sources.youtube_options import load_yt_dlp, parameters
+from beam_pipeline.sources.youtube_options import check_js_runtime, load_yt_dlp, parameters
 from beam_pipeline.store import fetched_uri
 from tests.beam_pipeline import fake_youtube as site
 from tests.beam_pipeline.fake_youtube import FakeYouTube, Stream, Video
@@ -662,18 +662,18 @@ def broken_deno(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("host", ["www.youtube.com", "youtu.be", "www.youtube-nocookie.com"])
 def test_without_a_javascript_runtime_no_run_begins(broken_deno: Path, host: str) -> None:
     with pytest.raises(ValueError, match="JavaScript runtime") as caught:
-        check_options(YouTube(url=f"https://{host}/{{id}}"))
+        check_js_runtime(YouTube(url=f"https://{host}/{{id}}"))
     assert f"deno ({broken_deno}) is missing or does not run" in str(caught.value)
 
 
 def test_a_javascript_runtime_that_is_too_old_is_none(broken_deno: Path) -> None:
     broken_deno.write_text("#!/bin/sh\necho 'deno 1.40.0 (release)'\n")
     with pytest.raises(ValueError, match=r"is too old, 1\.40\.0"):
-        check_options(YouTube())
+        check_js_runtime(YouTube())
 
 
 def test_other_sites_need_no_javascript_runtime(broken_deno: Path) -> None:
-    check_options(YouTube(url="https://notyoutube.com/{id}"))
+    check_js_runtime(YouTube(url="https://notyoutube.com/{id}"))
 
 
 def test_a_worker_without_a_javascript_runtime_says_so(broken_deno: Path, tmp_path: Path) -> None:
