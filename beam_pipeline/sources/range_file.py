@@ -335,7 +335,7 @@ def content_length_of(response: Response) -> int | None:
 
 
 def check_encoding(response: Response, name: str) -> None:
-    """Raises `ClipError` of class `network` where a body isn't the bytes that were asked for, but an encoding of them."""
+    """Raises `ClipError` of class `network` where a body is not the bytes themselves, which were asked for."""
     encoding = response.headers.get("Content-Encoding") or "identity"
     if encoding != "identity":
         raise ClipError("network", f"{name}: the server sends it in another encoding than was asked for")
