@@ -5,17 +5,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from beam_pipeline import files
 from beam_pipeline.annotations import Selection
 from beam_pipeline.config import Limits
 from beam_pipeline.media.settings import MediaSettings
+from beam_pipeline.sources.archives import Archive
 from beam_pipeline.sources.settings import Source
 from beam_pipeline.store import FETCH_DIR, StoredFile
-
-if TYPE_CHECKING:
-    from beam_pipeline.sources.archives import Archive
 
 
 class RunError(Exception):
