@@ -11,18 +11,16 @@ edit list presents [0, end - start); a tag says what the file is a section of, f
 
 from __future__ import annotations
 
-import io
 import random
 import struct
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain, pairwise
 from math import ceil, lcm
 from operator import add
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import cast
 
 import av
 from av.audio.stream import AudioStream
@@ -35,12 +33,14 @@ from av.video.stream import VideoStream
 
 from beam_pipeline.clips import ClipError
 from beam_pipeline.media import audio as sound
-from beam_pipeline.media.section_tag import SITINGS, TAG, Section, SectionSound
+from beam_pipeline.media.section_file import MAX_TIMESCALE, Track, write_tracks
+from beam_pipeline.media.section_tag import SITINGS, Section, SectionSound
 from beam_pipeline.media.streams import (
     SEEK_BACK_S,
     choose_stream,
     clock_origin_s,
     ends_before_announced,
+    is_broadcast,
     rewind,
     seek,
     usual_frame_ticks,
@@ -51,27 +51,53 @@ from beam_pipeline.media.streams import (
 _BEYOND_S = Fraction(1, 2)
 # Decoding order runs ahead of showing by less than this, where a packet doesn't say by how much.
 _REORDERING_S = 1
-_MAX_TIMESCALE = (1 << 31) - 1
 _ROUND_TIMESCALE = 1 << 28  # where no unit is exact: 4 ns
+# Of packets, which are held in memory. A clip of a minute at 20 Mbit/s has 150 MB.
+_MAX_BYTES = 512 << 20
+_BROADCAST_PERIOD_S = Fraction(1 << 33, 90_000)  # after which the clock of MPEG-TS begins anew: 26.5 hours
 
 
 @dataclass(frozen=True, slots=True)
-class _Track:
-    """A stream's packets, their timestamps in units of 1 / `timescale` from the clip's start on.
+class Stretch:
+    """What part of a stream an open container holds, if not all: from its beginning to its end, without a gap.
 
-    What is presented goes from `shown` to `shown_until`; `first_dts` is the first packet's.
+    Attributes:
+      origin_s: the time on the stream's clock that counts as 0.
+      from_beginning: it begins where the stream does.
+      to_end: it ends where the stream does.
     """
 
-    stream: VideoStream | AudioStream
-    timescale: int
-    packets: list[Packet]
-    first_dts: int
-    shown: int
-    shown_until: int
+    origin_s: Fraction
+    from_beginning: bool
+    to_end: bool
+
+
+class StretchError(Exception):
+    """A stretch that lacks what a section needs.
+
+    Attributes:
+      of_sound: it is that of the sound.
+      before: what lies before it is needed; else what follows.
+      begin_s: when what it holds begins, the stream's origin being 0; None where it holds nothing.
+      end_s: when it ends.
+    """
+
+    def __init__(self, of_sound: bool, before: bool, begin_s: Fraction | None, end_s: Fraction | None):
+        super().__init__(of_sound, before, begin_s, end_s)
+        self.of_sound = of_sound
+        self.before = before
+        self.begin_s = begin_s
+        self.end_s = end_s
 
 
 def cut_section(
-    video: InputContainer, audio: InputContainer | None, start_us: int, end_us: int, path: str | Path
+    video: InputContainer,
+    audio: InputContainer | None,
+    start_us: int,
+    end_us: int,
+    path: str | Path,
+    video_stretch: Stretch | None = None,
+    audio_stretch: Stretch | None = None,
 ) -> None:
     """Writes [start_us, end_us) of a video to an mp4 file, or a QuickTime one where mp4 can't hold its codecs.
 
@@ -80,23 +106,30 @@ def cut_section(
     ends before, the file holds what there is.
 
     Args:
-      video: from `open_container`, anywhere: may be cut several times.
+      video: from `open_container`, anywhere: may be cut several times, unless it is a stretch.
       audio: what holds the sound: the same, another container, or None for no sound.
       start_us: on the video's clock, microseconds.
       end_us: likewise.
       path: of the file to write; if writing it fails, what there is of it is left.
+      video_stretch: what `video` holds, if not all of a video; then it was just opened.
+      audio_stretch: what `audio` holds, if that is another.
 
     Raises:
       ClipError: `no_video`; `no_overlap`, the video ends before the clip begins or begins after it ends; `unsupported`,
-        it has no timestamps, can't be sought, or no such file can hold its codec; `unreadable`.
+        it has no timestamps, can't be sought, or no such file can hold its codec; `too_large`; `unreadable`;
+        `format_unavailable`, the clock of a stretch is set back in it.
+      StretchError: a stretch is too short.
       OSError: the file can't be written.
     """
+    origin_s = video_stretch.origin_s if video_stretch else clock_origin_s(video)
     try:
-        stream = choose_stream(video)
-        track, section = _video_track(video, stream, start_us, end_us)
+        track, section = _video_track(video, video_stretch, origin_s, start_us, end_us)
         tracks = [track]
-        if audio is not None and (audio_stream := sound.choose_track(audio)) is not None:
-            found = _sound_track(audio, audio_stream, Fraction(start_us, 1_000_000), Fraction(end_us, 1_000_000))
+        if audio is not None:
+            if audio is not video and not (is_broadcast(audio) and is_broadcast(video)):  # these have one clock
+                origin_s = audio_stretch.origin_s if audio_stretch else clock_origin_s(audio)
+            stretch = video_stretch if audio is video else audio_stretch
+            found = _sound_track(audio, stretch, origin_s, start_us, end_us, must_reach=audio is not video)
             if found is not None:
                 tracks.append(found[0])
                 section = replace(section, sound=found[1])
@@ -105,17 +138,24 @@ def cut_section(
     except av.error.FFmpegError as error:
         raise ClipError("unreadable", f"libav: {error.strerror}") from error
     with Path(path).open("w+b") as file:
-        _write(file, tracks, section.to_tag())
+        write_tracks(file, tracks, section.to_tag())
 
 
 # -- Which packets ----------------------------------------------------------------------------------------------------
 
 
-def _video_track(container: InputContainer, stream: VideoStream, start_us: int, end_us: int) -> tuple[_Track, Section]:
-    start_s = clock_origin_s(container) + Fraction(start_us, 1_000_000)
-    end_s = start_s + Fraction(end_us - start_us, 1_000_000)
+def _video_track(
+    container: InputContainer, stretch: Stretch | None, origin_s: Fraction, start_us: int, end_us: int
+) -> tuple[Track, Section]:
+    stream = choose_stream(container)
     _read_only(container, stream)
-    packets, sought, at_end = _video_packets(container, stream, start_s, end_s)
+    origin_s = _in_this_period(origin_s, container)
+    start_s, end_s = origin_s + Fraction(start_us, 1_000_000), origin_s + Fraction(end_us, 1_000_000)
+    if stretch:
+        packets, sought, at_end = _packets_of_stretch(container, stream, stretch, origin_s, start_s, end_s)
+    else:
+        packets, sought, at_end = _video_packets(container, stream, start_s, end_s)
+    at_end |= _drop_hidden_end(packets)
     tick_s = stream.time_base or Fraction(1, av.time_base)
     timescale = _exact_timescale(tick_s, start_s, end_s)
     usual_ticks = usual_frame_ticks(stream, tick_s)
@@ -148,7 +188,7 @@ def _video_track(container: InputContainer, stream: VideoStream, start_us: int, 
     # with that frame. One that lasts all through the clip is shown from the beginning.
     shown = min((packet.pts for packet in packets if packet.pts is not None and 0 <= packet.pts < end), default=0)
     until = min(end, round(ends_s * timescale) - shift)
-    return _Track(stream, timescale, packets, packets[0].dts or 0, shown, until), section
+    return Track(stream, timescale, packets, packets[0].dts or 0, shown, until), section
 
 
 def _video_packets(
@@ -176,17 +216,105 @@ def _packets_until(
     Those that are decoded before it include all that are shown before it; and with it, it is known how long they are.
     """
     packets: list[Packet] = []
-    tick_s = stream.time_base or Fraction(1, av.time_base)
-    for packet in container.demux(stream):
-        if not packet.size or (from_key_frame and not packets and not packet.is_keyframe):
+    for packet in _timed(container.demux(stream), "its frames are shown"):
+        if from_key_frame and not packets and not packet.is_keyframe:
             continue
-        if packet.pts is None:
-            raise ClipError("unsupported", "can't be cut: the file doesn't say when its frames are shown")
         packets.append(packet)
-        decoded_s = packet.pts * tick_s - _REORDERING_S if packet.dts is None else packet.dts * tick_s
-        if decoded_s >= until_s:
+        if _decoded_s(packet) >= until_s and not packet.is_discard:  # behind what is hidden there may be more to show
             return packets, False
     return packets, True
+
+
+def _timed(packets: Iterator[Packet], what: str) -> Iterator[Packet]:
+    """Yields the packets that have content, as many as can be held.
+
+    Raises:
+      ClipError: `unsupported` where one has no time; `too_large`.
+    """
+    size = 0
+    for packet in packets:
+        if not packet.size:
+            continue
+        if packet.pts is None:
+            raise ClipError("unsupported", f"can't be cut: the file doesn't say when {what}")
+        size += packet.size
+        if size > _MAX_BYTES:
+            raise ClipError("too_large", f"can't be cut: more than {_MAX_BYTES >> 20} MiB are needed for the clip")
+        yield packet
+
+
+def _decoded_s(packet: Packet) -> Fraction:
+    tick_s = packet.time_base or Fraction(1, av.time_base)
+    if packet.dts is not None:
+        return packet.dts * tick_s
+    return (packet.pts or 0) * tick_s - _REORDERING_S
+
+
+def _packets_of_stretch(
+    container: InputContainer,
+    stream: VideoStream,
+    stretch: Stretch,
+    origin_s: Fraction,
+    start_s: Fraction,
+    end_s: Fraction,
+) -> tuple[list[Packet], bool, bool]:
+    """As `_video_packets`, of a stretch, which is short: all of it is read.
+
+    Where it lacks what is needed it is no use to decode what there is: that may look right and not be.
+    """
+    packets = list(_timed(container.demux(stream), "its frames are shown"))
+    if any(b.dts < a.dts for a, b in pairwise(packets) if a.dts is not None and b.dts is not None):
+        raise ClipError("format_unavailable", "can't be cut: the stream's clock is set back within the clip")
+    until = next((i for i, each in enumerate(packets) if _decoded_s(each) >= end_s + _BEYOND_S), len(packets) - 1)
+    if not stretch.to_end and (not packets or _decoded_s(packets[until]) < end_s + _BEYOND_S):
+        raise _lacking(packets, origin_s, of_sound=False, before=False)
+    wanted, at_end = packets[: until + 1], until == len(packets) - 1
+    for begin, packet in reversed(list(enumerate(wanted))):
+        if packet.is_keyframe and _is_safe_to_begin_with(stream, wanted[begin:], start_s):
+            return wanted[begin:], bool(begin) or not stretch.from_beginning, at_end
+    if not stretch.from_beginning:
+        raise _lacking(packets, origin_s, of_sound=False, before=True)
+    if not packets:
+        raise ClipError("unreadable", "its video stream has no packets")
+    return wanted, False, at_end
+
+
+def _lacking(packets: Sequence[Packet], origin_s: Fraction, of_sound: bool, before: bool) -> StretchError:
+    spans_s = [
+        (packet.pts * packet.time_base - origin_s, (packet.pts + (packet.duration or 0)) * packet.time_base - origin_s)
+        for packet in packets
+        if packet.pts is not None and packet.time_base is not None
+    ]
+    begin_s, end_s = min((a for a, _ in spans_s), default=None), max((b for _, b in spans_s), default=None)
+    return StretchError(of_sound, before, begin_s, end_s)
+
+
+def _in_this_period(origin_s: Fraction, container: InputContainer) -> Fraction:
+    """Returns an origin in that period of a broadcast clock that a container begins in: they go on over its end."""
+    if not is_broadcast(container) or container.start_time is None:
+        return origin_s
+    begin_s = Fraction(container.start_time, av.time_base)
+    return origin_s + round((begin_s - origin_s) / _BROADCAST_PERIOD_S) * _BROADCAST_PERIOD_S
+
+
+def _drop_hidden_end(packets: list[Packet]) -> bool:
+    """Drops packets behind the last that an edit list shows; returns whether there are any.
+
+    What it hides before the first that it shows is needed: to decode that.
+
+    Raises:
+      ClipError: `no_overlap` where it shows none; `unsupported` where it has several parts within the section, since
+        these are shown in another order than they are decoded in.
+    """
+    count = len(packets)
+    while packets and packets[-1].is_discard:
+        packets.pop()
+    if not packets:
+        raise ClipError("no_overlap", "the video ends before the clip begins")
+    first = min(packet.pts for packet in packets if packet.pts is not None and not packet.is_discard)
+    if any(packet.is_discard and packet.pts is not None and packet.pts >= first for packet in packets):
+        raise ClipError("unsupported", "can't be cut: within the clip its edit list goes to another place of the file")
+    return len(packets) < count
 
 
 def _is_safe_to_begin_with(stream: VideoStream, packets: Sequence[Packet], start_s: Fraction) -> bool:
@@ -269,38 +397,46 @@ def _decoding_order(pts: Sequence[int], dts: Sequence[int | None]) -> list[int]:
 def _exact_timescale(tick_s: Fraction, *times_s: Fraction) -> int:
     """Returns units a second of which the tick and the times are whole multiples, as far as 31 bits go."""
     timescale = lcm(tick_s.denominator, *(time_s.denominator for time_s in times_s))
-    if timescale <= _MAX_TIMESCALE:
+    if timescale <= MAX_TIMESCALE:
         return timescale
     return max(1, _ROUND_TIMESCALE // tick_s.denominator) * tick_s.denominator
 
 
 def _sound_track(
-    container: InputContainer, stream: AudioStream, start_s: Fraction, end_s: Fraction
-) -> tuple[_Track, SectionSound] | None:
-    """Returns the packets that `audio.read_audio` would decode, and their clock; None where there are none."""
-    rate = stream.rate
-    tick_s = stream.time_base
-    if not rate or tick_s is None:
+    container: InputContainer,
+    stretch: Stretch | None,
+    origin_s: Fraction,
+    start_us: int,
+    end_us: int,
+    must_reach: bool,
+) -> tuple[Track, SectionSound] | None:
+    """Returns the packets that `audio.read_audio` would decode, and their clock; None where there are none.
+
+    `must_reach`: a stretch that holds no sound at the clip's beginning or end is too short; else there is none there.
+    """
+    stream = sound.choose_track(container)
+    if stream is None or not (rate := stream.rate) or (tick_s := stream.time_base) is None:
         return None
-    origin_s = clock_origin_s(container)
-    start_s, end_s = origin_s + start_s, origin_s + end_s
+    origin_s = _in_this_period(origin_s, container)
+    start_s, end_s = origin_s + Fraction(start_us, 1_000_000), origin_s + Fraction(end_us, 1_000_000)
+    from_s, until_s = start_s - sound.PREROLL_S, end_s + _BEYOND_S
+    first_ticks = stream.start_time or 0
+    if stretch is None:
+        read = _sound_packets(container, stream, from_s)
+    else:
+        read = _sound_of_stretch(container, stream, stretch, origin_s, from_s, until_s, must_reach)
     packets: list[Packet] = []
-    skips: list[tuple[int, int]] = []
-    for packet in _sound_packets(container, stream, start_s - sound.PREROLL_S):
-        if not packet.size:
-            continue
-        if packet.pts is None:
-            raise ClipError("unsupported", "can't be cut: the file doesn't say when its sound is heard")
+    for packet in _timed(read, "its sound is heard"):
         packets.append(packet)
-        skips.append(_skipped_samples(packet))
-        if packet.pts * tick_s >= end_s + _BEYOND_S:
+        if (packet.pts or 0) * tick_s >= until_s:
             break
     if not packets:
         return None
     first_pts = packets[0].pts or 0
-    first_ticks = stream.start_time if stream.start_time is not None else 0
-    skip, discard = skips[0][0], skips[-1][1]
-    if not skip and "matroska" in container.format.name and first_pts <= first_ticks:
+    skip, discard = _skipped_samples(packets[0])[0], _skipped_samples(packets[-1])[1]
+    if stretch is not None and not stretch.from_beginning:  # then no decoder's delay lies in it, nor the track's first
+        skip, first_ticks = 0, first_pts - 1
+    elif not skip and "matroska" in container.format.name and first_pts <= first_ticks:
         skip = stream.codec_context.delay  # its demuxer tells it only of a file just opened
     clock = SectionSound(start_s, tick_s, first_ticks, skip, discard)
     last = None
@@ -316,7 +452,29 @@ def _sound_track(
     assert last is not None
     first = clock.file_ticks(first_pts, rate)
     until = min(ceil((end_s - start_s) * rate), last + (packets[-1].duration or 0))
-    return (_Track(stream, rate, packets, first, max(0, first), until), clock) if until > max(0, first) else None
+    return (Track(stream, rate, packets, first, max(0, first), until), clock) if until > max(0, first) else None
+
+
+def _sound_of_stretch(
+    container: InputContainer,
+    stream: AudioStream,
+    stretch: Stretch,
+    origin_s: Fraction,
+    from_s: Fraction,
+    until_s: Fraction,
+    must_reach: bool,
+) -> Iterator[Packet]:
+    """Yields packets from the last at or before a time on."""
+    _read_only(container, stream)
+    rewind(container, stream)
+    packets = list(_timed(container.demux(stream), "its sound is heard"))
+    times_s = [(packet.pts or 0) * (stream.time_base or 0) for packet in packets]
+    before = sum(time_s <= from_s for time_s in times_s)
+    if must_reach and not before and not stretch.from_beginning:
+        raise _lacking(packets, origin_s, of_sound=True, before=True)
+    if must_reach and not stretch.to_end and (not times_s or times_s[-1] < until_s):
+        raise _lacking(packets, origin_s, of_sound=True, before=False)
+    return iter(packets[max(0, before - 1) :])
 
 
 def _sound_packets(container: InputContainer, stream: AudioStream, time_s: Fraction) -> Iterator[Packet]:
@@ -354,126 +512,3 @@ def _skipped_samples(packet: Packet) -> tuple[int, int]:
 def _read_only(container: InputContainer, stream: Stream) -> None:
     for other in container.streams:
         other.discard = Discard.default if other.index == stream.index else Discard.all
-
-
-# -- The file ---------------------------------------------------------------------------------------------------------
-
-
-def _write(file: BinaryIO, tracks: Sequence[_Track], tag: str) -> None:
-    timescale = lcm(*(track.timescale for track in tracks))
-    if timescale > _MAX_TIMESCALE:
-        timescale = tracks[0].timescale
-    for format_name in ("mp4", "mov", "3gp"):
-        if _mux(file, format_name, tracks, timescale, tag):
-            _present(file, tracks, timescale)
-            return
-    codecs = " and ".join(track.stream.codec_context.codec.canonical_name for track in tracks)
-    raise ClipError("unsupported", f"can't be cut: no mp4 file holds {codecs}")
-
-
-def _mux(file: BinaryIO, format_name: str, tracks: Sequence[_Track], timescale: int, tag: str) -> bool:
-    """Writes a file; returns False where the format can't hold the codecs."""
-    file.seek(0)
-    file.truncate()
-    options = {
-        "avoid_negative_ts": "disabled",
-        "fflags": "+bitexact",  # no library's version: the same section has the same bytes
-        "movflags": "use_metadata_tags",
-        "movie_timescale": str(timescale),
-        "video_track_timescale": str(tracks[0].timescale),
-    }
-    output = av.open(file, "w", format=format_name, options=options)
-    output.metadata[TAG] = tag
-    try:
-        muxed = []
-        for track in tracks:
-            copy = output.add_stream_from_template(track.stream, opaque=True)
-            if isinstance(track.stream, VideoStream) and track.stream.sample_aspect_ratio:
-                cast(VideoStream, copy).codec_context.sample_aspect_ratio = track.stream.sample_aspect_ratio
-            muxed += [(packet, copy) for packet in track.packets]
-        muxed.sort(key=lambda item: (item[0].dts or 0) * item[0].time_base)
-        for packet, copy in muxed:
-            packet.stream = copy
-            output.mux(packet)
-        output.close()
-    except (av.error.FFmpegError, ValueError):
-        with suppress(av.error.FFmpegError):
-            output.close()
-        return False
-    return True
-
-
-# -- What it presents (ISO/IEC 14496-12) ------------------------------------------------------------------------------
-
-
-def _present(file: BinaryIO, tracks: Sequence[_Track], timescale: int) -> None:
-    """Rewrites the edit lists and durations at the file's end to present what the tracks say, and nothing else."""
-    offset, moov = _last_box(file)
-    trunk = []
-    following = iter(tracks)
-    until = max(Fraction(track.shown_until, track.timescale) for track in tracks)
-    for name, box in _boxes(moov, 8):
-        if name == b"mvhd":
-            box = _with_duration(box, 24, 32, round(until * timescale))
-        elif name == b"trak":
-            box = _presented_track(box, next(following), timescale)
-        trunk.append(box)
-    file.seek(offset)
-    file.write(_box(b"moov", *trunk))
-    file.truncate()
-
-
-def _presented_track(trak: bytes, track: _Track, timescale: int) -> bytes:
-    def movie_units(ticks: int) -> int:
-        return round(Fraction(ticks * timescale, track.timescale))
-
-    edits = []
-    if track.shown > 0:
-        edits.append(struct.pack(">Qqhh", movie_units(track.shown), -1, 1, 0))
-    shown_for = movie_units(track.shown_until) - movie_units(track.shown)
-    edits.append(struct.pack(">Qqhh", shown_for, track.shown - track.first_dts, 1, 0))
-    edit_list = _box(b"edts", _box(b"elst", struct.pack(">II", 1 << 24, len(edits)), *edits))
-    branches = []
-    for name, box in _boxes(trak, 8):
-        if name == b"tkhd":
-            branches += [_with_duration(box, 28, 36, movie_units(track.shown_until)), edit_list]
-        elif name != b"edts":
-            branches.append(box)
-    return _box(b"trak", *branches)
-
-
-def _with_duration(box: bytes, offset: int, offset_64: int, duration: int) -> bytes:
-    """Returns a header box with its duration set, which lies at the second offset in version 1 boxes."""
-    if box[8]:
-        at, field = offset_64, struct.pack(">Q", duration)
-    else:
-        at, field = offset, struct.pack(">I", min(duration, (1 << 32) - 1))
-    return box[:at] + field + box[at + len(field) :]
-
-
-def _last_box(file: BinaryIO) -> tuple[int, bytes]:
-    """Returns the offset and the bytes of a file's last box, which is its index."""
-    offset = 0
-    end = file.seek(0, io.SEEK_END)
-    while True:
-        file.seek(offset)
-        size, name = struct.unpack(">I4s", file.read(8))
-        if size == 1:
-            size = struct.unpack(">Q", file.read(8))[0]
-        if offset + size >= end:
-            assert name == b"moov", name
-            file.seek(offset)
-            return offset, file.read()
-        offset += size
-
-
-def _boxes(parent: bytes, offset: int) -> Iterator[tuple[bytes, bytes]]:
-    while offset < len(parent):
-        size, name = struct.unpack_from(">I4s", parent, offset)
-        yield name, parent[offset : offset + size]
-        offset += size
-
-
-def _box(name: bytes, *content: bytes) -> bytes:
-    body = b"".join(content)
-    return struct.pack(">I4s", 8 + len(body), name) + body

@@ -101,9 +101,14 @@ def clock_origin_s(container: InputContainer) -> Fraction:
     Broadcast formats (MPEG-TS, MPEG-PS, …) start their clocks anywhere, so there it is the container's start; in all
     others a file's times are what they say.
     """
-    if container.format.flags & cast(int, FormatFlags.ts_discont.value) and container.start_time is not None:
+    if is_broadcast(container) and container.start_time is not None:
         return Fraction(container.start_time, av.time_base)
     return Fraction(0)
+
+
+def is_broadcast(container: InputContainer) -> bool:
+    """Whether a container's format is one for broadcasting, whose clock starts anywhere."""
+    return bool(container.format.flags & cast(int, FormatFlags.ts_discont.value))
 
 
 def pictures(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import resource
+import struct
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -18,10 +19,12 @@ import numpy as np
 import pytest
 
 from beam_pipeline.clips import ClipError
+from beam_pipeline.media import section as section_module
 from beam_pipeline.media.audio import read_audio
 from beam_pipeline.media.container import open_container
 from beam_pipeline.media.flow import encode_flow
-from beam_pipeline.media.section import cut_section
+from beam_pipeline.media.section import Stretch, StretchError, cut_section
+from beam_pipeline.media.section_file import boxes, last_box, make_box
 from beam_pipeline.media.section_tag import TAG, Section, SectionSound, section_of
 from beam_pipeline.media.settings import Audio, Encode, Flow
 from beam_pipeline.media.video import Frames, read_frames
@@ -191,6 +194,105 @@ def test_sound_of_another_file_keeps_its_clock(test_data: Path, tmp_path: Path) 
     assert isinstance(expected, Read)
     assert isinstance(got, Read)
     np.testing.assert_array_equal(got.sound[0], expected.sound[0])
+
+
+def test_sound_of_another_transport_stream_is_on_the_videos_clock(test_data: Path, tmp_path: Path) -> None:
+    source = test_data / "videos" / "v_GGSY1Qvo990.mp4"
+    both = in_transport_stream(source, tmp_path / "both.ts", ("video", "audio"))
+    video = in_transport_stream(source, tmp_path / "video.ts", ("video",))
+    late = in_transport_stream(source, tmp_path / "audio.ts", ("audio",), from_s=0.5)
+    start_us, end_us = 12_345_678, 14 * SECOND_US
+    with open_container(str(video)) as pictures, open_container(str(late)) as audio:
+        cut_section(pictures, audio, start_us, end_us, tmp_path / "clip.mp4")
+    expected, got = read(both, start_us, end_us, "false"), read(tmp_path / "clip.mp4", start_us, end_us, "true")
+    assert isinstance(expected, Read)
+    assert isinstance(got, Read)
+    np.testing.assert_array_equal(got.sound[0], expected.sound[0])
+
+
+def in_transport_stream(source: Path, target: Path, kinds: tuple[str, ...], from_s: float = 0) -> Path:
+    with av.open(str(source)) as reader, av.open(str(target), "w", options={"avoid_negative_ts": "disabled"}) as writer:
+        wanted = [stream for stream in reader.streams if stream.type in kinds]
+        copies = {stream.index: writer.add_stream_from_template(stream) for stream in wanted}
+        for packet in reader.demux(wanted):
+            if packet.size and packet.dts * packet.time_base >= from_s:
+                packet.stream = copies[packet.stream.index]
+                writer.mux(packet)
+    return target
+
+
+# Of a file of 18 s: (seconds that are shown, from which second of what it has), one after another.
+EDITS = {
+    "leaves something out": [(5, 0), (10, 7.3)],
+    "shows something again": [(5, 4), (5, 4)],
+    "goes back": [(5, 10.4), (5, 0.6)],
+}
+
+
+@pytest.mark.parametrize("edits", EDITS.values(), ids=EDITS)
+def test_where_an_edit_list_goes_to_another_place_it_cannot_be_cut(
+    test_data: Path, tmp_path: Path, edits: list[tuple[float, float]]
+) -> None:
+    source = edited(remux(test_data / "videos" / "v_GGSY1Qvo990.mp4", tmp_path / "video.mp4"), edits)
+    with pytest.raises(ClipError, match="edit list") as failed:
+        cut(source, tmp_path / "clip.mp4", 4_500_000, 7 * SECOND_US)
+    assert failed.value.reason == "unsupported"
+
+
+@pytest.mark.parametrize("edits", [[(8, 3.3)], [(2, -1), (8, 0)]], ids=["one part", "begins later"])
+def test_what_an_edit_list_shows_in_one_piece_is_cut(
+    test_data: Path, tmp_path: Path, edits: list[tuple[float, float]]
+) -> None:
+    source = edited(remux(test_data / "videos" / "v_GGSY1Qvo990.mp4", tmp_path / "video.mp4"), edits)
+    for start_us, end_us in ((2_100_000, 3_500_000), (6_500_000, 9_000_000)):
+        wanted = within(shown(source), start_us, end_us)
+        assert wanted
+        assert shown(cut(source, tmp_path / "clip.mp4", start_us, end_us)) == wanted
+
+
+def edited(path: Path, edits: list[tuple[float, float]]) -> Path:
+    """Gives an mp4 file of one track another edit list: (seconds shown, from which on), -1 for nothing."""
+
+    def timescale(header: bytes) -> int:
+        return struct.unpack_from(">I", header, 28 if header[8] else 20)[0]
+
+    with path.open("r+b") as file:
+        offset, moov = last_box(file)
+        top = dict(boxes(moov, 8))
+        media = dict(boxes(top[b"trak"], 8))[b"mdia"]
+        ticks = timescale(dict(boxes(media, 8))[b"mdhd"])
+        entries = [
+            struct.pack(">Qqhh", round(length * timescale(top[b"mvhd"])), round(at * ticks) if at >= 0 else -1, 1, 0)
+            for length, at in edits
+        ]
+        edit_list = make_box(b"edts", make_box(b"elst", struct.pack(">II", 1 << 24, len(entries)), *entries))
+        track = [box for name, box in boxes(top[b"trak"], 8) if name != b"edts"]
+        top[b"trak"] = make_box(b"trak", track[0], edit_list, *track[1:])
+        file.seek(offset)
+        file.write(make_box(b"moov", *top.values()))
+        file.truncate()
+    return path
+
+
+def test_more_than_memory_should_hold_is_too_large(
+    test_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(section_module, "_MAX_BYTES", 100_000)
+    with pytest.raises(ClipError) as failed:
+        cut(test_data / "videos" / "v_GGSY1Qvo990.mp4", tmp_path / "clip.mp4", 5 * SECOND_US, 15 * SECOND_US)
+    assert failed.value.reason == "too_large"
+
+
+def test_a_stretch_that_lacks_something_says_what_it_holds(test_data: Path, tmp_path: Path) -> None:
+    source = in_transport_stream(test_data / "videos" / "v_GGSY1Qvo990.mp4", tmp_path / "part.ts", ("video",), from_s=6)
+    for start_us, before in ((2 * SECOND_US, True), (17 * SECOND_US, False)):
+        with open_container(str(source)) as container, pytest.raises(StretchError) as failed:
+            origin_s = Fraction(container.start_time, SECOND_US) - 6
+            stretch = Stretch(origin_s, from_beginning=False, to_end=False)
+            cut_section(container, None, start_us, start_us + SECOND_US, tmp_path / "clip.mp4", stretch)
+        assert failed.value.before is before
+        assert failed.value.begin_s == pytest.approx(6, abs=0.2)
+        assert failed.value.end_s == pytest.approx(18, abs=0.2)
 
 
 def test_a_container_is_cut_again_and_again(test_data: Path, tmp_path: Path) -> None:
