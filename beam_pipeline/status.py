@@ -162,7 +162,7 @@ def _archive_lines(archives: list[ArchiveRecord]) -> list[str]:
     counts = ", ".join(f"{count:,} {state}" for state, count in sorted(states.items()))
     lines = [f"  archives: {counts}; {size_text(sum(archive.bytes for archive in archives))} read"]
     members = sum((Counter(archive.counts) for archive in archives), Counter())
-    lines += [f"    {count:>9,} members {why.replace('_', ' ')}" for why, count in sorted(members.items())]
+    lines += [f"    {count:>9,} of the members: {why.replace('_', ' ')}" for why, count in sorted(members.items())]
     for archive in archives:
         if archive.state == "reading":
             of = f" of {size_text(archive.size)}" if archive.size else ""

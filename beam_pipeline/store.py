@@ -66,6 +66,7 @@ class Absence:
 
 
 NOT_FOUND = Absence()
+IN_NO_ARCHIVE = Absence(detail="it is in none of the archives, and no other file of the store is named after it")
 
 
 def check_store(store: str) -> None:

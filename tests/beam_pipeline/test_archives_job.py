@@ -145,7 +145,7 @@ def test_fetch_checks_what_came_and_run_asks_for_nothing_more(place: Place) -> N
     place.run()
     assert not place.asked()
     text = place.run(name="status")["text"]
-    assert "archives: 3 complete" in text and "1 members not wanted" in text
+    assert "archives: 3 complete" in text and "1 of the members: not wanted" in text
 
 
 def test_a_broken_archive_costs_its_own_clips_alone(place: Place) -> None:
