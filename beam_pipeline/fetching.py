@@ -36,7 +36,7 @@ from beam_pipeline.shard_builder import STATE_INTERVAL_S, Plan
 from beam_pipeline.sources.disk import check_free
 from beam_pipeline.sources.process import run_visit
 from beam_pipeline.sources.visits import Fetched, Visits
-from beam_pipeline.sources.youtube import VIDEO_ID_RE, VisitTask
+from beam_pipeline.sources.youtube import YOUTUBE_ID_RE, VisitTask
 from beam_pipeline.store import NOT_FOUND, Absence, StoredFile, match_clips
 from tf_data import contract
 
@@ -278,7 +278,7 @@ def obtained(job: Job, plans: Sequence[Plan], ledger: FetchLedger, visits: Visit
         no_file = known is not None and known.visited and known.source_bytes < 0
         if known and no_file and _failed_for_good(known.row) and not job.retry_permanent:
             absent[plan.key] = _absence(known)
-        elif not VIDEO_ID_RE.fullmatch(row.video_id):
+        elif not YOUTUBE_ID_RE.fullmatch(row.video_id):
             error = ClipError("bad_annotation", f"{row.where}: {row.video_id!r} is not one of YouTube's ids")
             ledger.note(plan.key, error, None, tries=0)
             absent[plan.key] = _absence(ledger.rows[plan.key])

@@ -48,7 +48,7 @@ from beam_pipeline.media.streams import (
 
 # Beyond the clip's end: output frames show what comes up to half an interval later (1 a second is the lowest rate this
 # is enough for), and resampling the sound reaches a little further, too.
-_BEYOND_S = Fraction(1, 2)
+BEYOND_S = Fraction(1, 2)
 # Decoding order runs ahead of showing by less than this, where a packet doesn't say by how much.
 _REORDERING_S = 1
 _ROUND_TIMESCALE = 1 << 28  # where no unit is exact: 4 ns
@@ -78,16 +78,41 @@ class StretchError(Exception):
     Attributes:
       of_sound: it is that of the sound.
       before: what lies before it is needed; else what follows.
-      begin_s: when what it holds begins, the stream's origin being 0; None where it holds nothing.
-      end_s: when it ends.
     """
 
-    def __init__(self, of_sound: bool, before: bool, begin_s: Fraction | None, end_s: Fraction | None):
-        super().__init__(of_sound, before, begin_s, end_s)
+    def __init__(self, of_sound: bool, before: bool):
+        super().__init__(of_sound, before)
         self.of_sound = of_sound
         self.before = before
-        self.begin_s = begin_s
-        self.end_s = end_s
+
+
+def span_s(container: InputContainer, origin_s: Fraction, of_sound: bool) -> tuple[Fraction, Fraction] | None:
+    """Returns when the video of a container that was just opened begins and ends; None where it holds none.
+
+    Args:
+      container: all of it is read; open it anew for anything else.
+      origin_s: the time on its clock that counts as 0.
+      of_sound: its sound instead.
+
+    Raises:
+      ClipError: `no_video`; `unreadable`.
+    """
+    stream = sound.choose_track(container) if of_sound else choose_stream(container)
+    if stream is None:
+        return None
+    _read_only(container, stream)
+    origin_s = _in_this_period(origin_s, container)
+    spans_s = []
+    try:
+        for packet in container.demux(stream):
+            if packet.size and packet.pts is not None:
+                tick_s = packet.time_base or Fraction(1, av.time_base)
+                spans_s.append((packet.pts * tick_s, (packet.pts + (packet.duration or 0)) * tick_s))
+    except av.error.FFmpegError as error:
+        raise ClipError("unreadable", f"libav: {error.strerror}") from error
+    if not spans_s:
+        return None
+    return min(begin_s for begin_s, _ in spans_s) - origin_s, max(end_s for _, end_s in spans_s) - origin_s
 
 
 def cut_section(
@@ -152,7 +177,7 @@ def _video_track(
     origin_s = _in_this_period(origin_s, container)
     start_s, end_s = origin_s + Fraction(start_us, 1_000_000), origin_s + Fraction(end_us, 1_000_000)
     if stretch:
-        packets, sought, at_end = _packets_of_stretch(container, stream, stretch, origin_s, start_s, end_s)
+        packets, sought, at_end = _packets_of_stretch(container, stream, stretch, start_s, end_s)
     else:
         packets, sought, at_end = _video_packets(container, stream, start_s, end_s)
     at_end |= _drop_hidden_end(packets)
@@ -198,11 +223,11 @@ def _video_packets(
     for back_s in SEEK_BACK_S:
         if not seek(container, stream, start_s - back_s):
             break
-        packets, at_end = _packets_until(container, stream, end_s + _BEYOND_S, from_key_frame=True)
+        packets, at_end = _packets_until(container, stream, end_s + BEYOND_S, from_key_frame=True)
         if packets and _is_safe_to_begin_with(stream, packets, start_s):
             return packets, True, at_end
     rewind(container, stream)
-    packets, at_end = _packets_until(container, stream, end_s + _BEYOND_S, from_key_frame=False)
+    packets, at_end = _packets_until(container, stream, end_s + BEYOND_S, from_key_frame=False)
     if not packets:
         raise ClipError("unreadable", "its video stream has no packets")
     return packets, False, at_end
@@ -254,7 +279,6 @@ def _packets_of_stretch(
     container: InputContainer,
     stream: VideoStream,
     stretch: Stretch,
-    origin_s: Fraction,
     start_s: Fraction,
     end_s: Fraction,
 ) -> tuple[list[Packet], bool, bool]:
@@ -265,28 +289,18 @@ def _packets_of_stretch(
     packets = list(_timed(container.demux(stream), "its frames are shown"))
     if any(b.dts < a.dts for a, b in pairwise(packets) if a.dts is not None and b.dts is not None):
         raise ClipError("format_unavailable", "can't be cut: the stream's clock is set back within the clip")
-    until = next((i for i, each in enumerate(packets) if _decoded_s(each) >= end_s + _BEYOND_S), len(packets) - 1)
-    if not stretch.to_end and (not packets or _decoded_s(packets[until]) < end_s + _BEYOND_S):
-        raise _lacking(packets, origin_s, of_sound=False, before=False)
+    until = next((i for i, each in enumerate(packets) if _decoded_s(each) >= end_s + BEYOND_S), len(packets) - 1)
+    if not stretch.to_end and (not packets or _decoded_s(packets[until]) < end_s + BEYOND_S):
+        raise StretchError(of_sound=False, before=False)
     wanted, at_end = packets[: until + 1], until == len(packets) - 1
     for begin, packet in reversed(list(enumerate(wanted))):
         if packet.is_keyframe and _is_safe_to_begin_with(stream, wanted[begin:], start_s):
             return wanted[begin:], bool(begin) or not stretch.from_beginning, at_end
     if not stretch.from_beginning:
-        raise _lacking(packets, origin_s, of_sound=False, before=True)
+        raise StretchError(of_sound=False, before=True)
     if not packets:
         raise ClipError("unreadable", "its video stream has no packets")
     return wanted, False, at_end
-
-
-def _lacking(packets: Sequence[Packet], origin_s: Fraction, of_sound: bool, before: bool) -> StretchError:
-    spans_s = [
-        (packet.pts * packet.time_base - origin_s, (packet.pts + (packet.duration or 0)) * packet.time_base - origin_s)
-        for packet in packets
-        if packet.pts is not None and packet.time_base is not None
-    ]
-    begin_s, end_s = min((a for a, _ in spans_s), default=None), max((b for _, b in spans_s), default=None)
-    return StretchError(of_sound, before, begin_s, end_s)
 
 
 def _in_this_period(origin_s: Fraction, container: InputContainer) -> Fraction:
@@ -419,12 +433,12 @@ def _sound_track(
         return None
     origin_s = _in_this_period(origin_s, container)
     start_s, end_s = origin_s + Fraction(start_us, 1_000_000), origin_s + Fraction(end_us, 1_000_000)
-    from_s, until_s = start_s - sound.PREROLL_S, end_s + _BEYOND_S
+    from_s, until_s = start_s - sound.PREROLL_S, end_s + BEYOND_S
     first_ticks = stream.start_time or 0
     if stretch is None:
         read = _sound_packets(container, stream, from_s)
     else:
-        read = _sound_of_stretch(container, stream, stretch, origin_s, from_s, until_s, must_reach)
+        read = _sound_of_stretch(container, stream, stretch, from_s, until_s, must_reach)
     packets: list[Packet] = []
     for packet in _timed(read, "its sound is heard"):
         packets.append(packet)
@@ -459,7 +473,6 @@ def _sound_of_stretch(
     container: InputContainer,
     stream: AudioStream,
     stretch: Stretch,
-    origin_s: Fraction,
     from_s: Fraction,
     until_s: Fraction,
     must_reach: bool,
@@ -471,9 +484,9 @@ def _sound_of_stretch(
     times_s = [(packet.pts or 0) * (stream.time_base or 0) for packet in packets]
     before = sum(time_s <= from_s for time_s in times_s)
     if must_reach and not before and not stretch.from_beginning:
-        raise _lacking(packets, origin_s, of_sound=True, before=True)
+        raise StretchError(of_sound=True, before=True)
     if must_reach and not stretch.to_end and (not times_s or times_s[-1] < until_s):
-        raise _lacking(packets, origin_s, of_sound=True, before=False)
+        raise StretchError(of_sound=True, before=False)
     return iter(packets[max(0, before - 1) :])
 
 

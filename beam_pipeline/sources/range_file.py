@@ -343,7 +343,7 @@ def check_encoding(response: Response, name: str) -> None:
 
 def may_pass(error: Exception) -> bool:
     """Whether asking again may help after an exception: not after a client's error, nor where the disk is full."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG):
         return False
     for holder in (error, getattr(error, "response", None)):
         for name in ("status", "status_code", "code"):

@@ -8,19 +8,17 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING
 
 from beam_pipeline.clips import REASONS, Clip, ClipError
 from beam_pipeline.media.settings import Encode, MediaSettings
 from beam_pipeline.media.task import Probed, ProbeTask
 from beam_pipeline.sources.formats import Format, is_direct
-from beam_pipeline.sources.fragments import Fragment, Fragments, fragments_of, join
 from beam_pipeline.sources.settings import YouTube
 from beam_pipeline.sources.youtube_errors import FetchError
 from beam_pipeline.sources.youtube_options import check_options, load_yt_dlp
@@ -28,18 +26,14 @@ from beam_pipeline.sources.youtube_site import Site, site_of
 from beam_pipeline.store import FETCH_DIR, fetched_uri
 
 if TYPE_CHECKING:
-    from av.container import InputContainer
-    from yt_dlp.networking.common import Response
+    from beam_pipeline.sources.remote_media import RemoteMedia
 
-    from beam_pipeline.sources.range_file import RangeFile
+__all__ = ["YOUTUBE_ID_RE", "FetchedClip", "VisitTask", "Visited", "check_options", "prepare_visits", "visit"]
 
-__all__ = ["VIDEO_ID_RE", "FetchedClip", "VisitTask", "Visited", "check_options", "prepare_visits", "visit"]
+YOUTUBE_ID_RE = re.compile(r"[A-Za-z0-9_-]{11}")
 
-VIDEO_ID_RE = re.compile(r"[A-Za-z0-9_-]{11}")
-
-_MAX_BYTES = 4 << 30  # received of one format; a section takes some MB, but a server that knows no ranges sends it all
-_MAX_PLAYLIST_BYTES = 32 << 20
-_PARTIAL_CONTENT = 206
+# Of media, whose addresses the site has just given: they don't speak of the video.
+_REFUSED = (401, 403, 404, 410, 416, 451)
 _ROUNDING_S = 2.0  # announced lengths are in whole seconds
 _MAX_WAIT_S = 120.0  # for a format that is there only after so many seconds (YouTube's advertisements)
 
@@ -85,131 +79,89 @@ Visited = dict[str, FetchedClip | ClipError]
 
 def prepare_visits() -> None:
     """Loads what visits need. Plug-ins of yt-dlp's that happen to be installed are not."""
-    from beam_pipeline.media import container, probing, section  # noqa: F401 - loaded now, not in the first visit's time
+    from beam_pipeline.media import probing  # noqa: F401 - loaded now, not in the first visit's time
+    from beam_pipeline.sources import remote_media  # noqa: F401
 
     load_yt_dlp()
 
 
 def visit(task: VisitTask) -> Visited:
-    """Visits a video once and stores its clips.
+    """Visits a video once and stores its clips, but for those that are there: an earlier try may have been cut off.
 
     Raises:
       FetchError: there is nothing to be had of the whole video.
       OSError: the store can't be written.
     """
-    if not VIDEO_ID_RE.fullmatch(task.video_id) or any(clip.video_id != task.video_id for clip in task.clips):
+    if not YOUTUBE_ID_RE.fullmatch(task.video_id) or any(clip.video_id != task.video_id for clip in task.clips):
         raise FetchError("bad_annotation", f"{task.video_id!r} is not one of YouTube's ids")
+    clips: Visited = {clip.clip_id: stored for clip in task.clips if (stored := _stored(clip, task)) is not None}
+    wanted = [clip for clip in task.clips if clip.clip_id not in clips]
+    if not wanted:
+        return clips
+    from beam_pipeline.sources.remote_media import RemoteMedia
+
     site = site_of(task.youtube, task.proxy, task.target_px, task.with_audio)
     duration_s, chosen = site.offer(task.video_id, task.youtube.url.replace("{id}", task.video_id), task.with_audio)
     _wait_until_available(chosen)
-    clips: Visited = {}
-    with _working_folder(task.store) as folder, _Media(site, chosen, folder) as media:
-        for clip in task.clips:
+    with _working_folder(task.store) as folder, RemoteMedia(site, chosen, folder) as media:
+        for clip in wanted:
             try:
-                if duration_s and clip.start_us / 1e6 >= duration_s + _ROUNDING_S:
-                    raise _no_overlap()
-                clips[clip.clip_id] = _fetch(media, site, clip, task, folder / f"{clip.clip_id}.mp4")
+                if duration_s and is_direct(chosen[0]) and clip.start_us / 1e6 >= duration_s + _ROUNDING_S:
+                    raise ClipError("no_overlap", "the video ends before the clip begins")
+                clips[clip.clip_id] = _fetch(media, site, chosen, clip, task, folder / f"{clip.clip_id}.mp4")
             except ClipError as error:
                 clips[clip.clip_id] = error
                 if REASONS[error.reason]:  # a site that says no is not asked again for the next clip
-                    left = (other.clip_id for other in task.clips if other.clip_id not in clips)
+                    left = (other.clip_id for other in wanted if other.clip_id not in clips)
                     return {**clips, **dict.fromkeys(left, error)}
     return clips
 
 
-class _Media:
-    """The chosen formats' files while a visit lasts: what has come of them serves all of its clips."""
-
-    def __init__(self, site: Site, chosen: Sequence[Format], folder: Path):
-        self._site = site
-        self._folder = folder
-        self._files: dict[int, RangeFile] = {}
-        self._fragments: dict[int, Fragments] = {}
-        self._stack = contextlib.ExitStack()
-        self.chosen = chosen
-
-    def __enter__(self) -> _Media:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    def open(self, index: int, clip: Clip, stack: contextlib.ExitStack) -> InputContainer:
-        """Opens a format for reading a clip's section; `stack` closes it."""
-        from beam_pipeline.media.container import open_container
-
-        if is_direct(self.chosen[index]):
-            file: BinaryIO = cast("BinaryIO", self._range_file(index))
-            file.seek(0)
-        else:
-            file = self._joined(index, clip, stack)
-        return stack.enter_context(open_container(file))
-
-    def _range_file(self, index: int) -> RangeFile:
-        from beam_pipeline.sources.range_file import RangeFile
-
-        if index not in self._files:
-            chosen = self.chosen[index]
-            self._files[index] = self._stack.enter_context(
-                RangeFile(
-                    lambda first, end: self._site.ask(chosen, chosen["url"], first, end),
-                    _MAX_BYTES,
-                    directory=str(self._folder),
-                )
-            )
-        return self._files[index]
-
-    def _joined(self, index: int, clip: Clip, stack: contextlib.ExitStack) -> BinaryIO:
-        chosen = self.chosen[index]
-        if index not in self._fragments:
-            self._fragments[index] = fragments_of(chosen, self._read)
-        fragments = self._fragments[index]
-        start_s, end_s = clip.start_us / 1e6, clip.end_us / 1e6
-        if fragments.duration_s and start_s >= fragments.duration_s + _ROUNDING_S:
-            raise _no_overlap()
-        file: BinaryIO = stack.enter_context(tempfile.TemporaryFile(dir=self._folder))  # noqa: SIM115
-        join(fragments.around(start_s, end_s), file, lambda part: self._part(chosen, part), _MAX_BYTES)
-        file.seek(0)
-        return file
-
-    def _part(self, chosen: Format, part: Fragment) -> Response:
-        response = self._site.ask(chosen, part.url, part.first, part.end)
-        if part.first is not None and response.status != _PARTIAL_CONTENT:
-            response.close()
-            raise ClipError("unsupported", "the server sends other parts of the stream than are asked for")
-        return response
-
-    def _read(self, url: str) -> bytes:
-        with contextlib.closing(self._site.ask(self.chosen[0], url)) as response:
-            return response.read(_MAX_PLAYLIST_BYTES)
-
-
-def _fetch(media: _Media, site: Site, clip: Clip, task: VisitTask, path: Path) -> FetchedClip:
+def _fetch(
+    media: RemoteMedia, site: Site, chosen: Sequence[Format], clip: Clip, task: VisitTask, path: Path
+) -> FetchedClip:
     """Cuts a clip's section into the store, by way of a local path."""
-    from beam_pipeline.media.section import cut_section
-
-    with contextlib.ExitStack() as stack, site.errors():
-        video = media.open(0, clip, stack)
-        audio = media.open(1, clip, stack) if len(media.chosen) > 1 else None
-        if audio is None and task.with_audio and video.streams.audio:
-            audio = video
-        cut_section(video, audio, clip.start_us, clip.end_us, str(path))
-    probed = _probed(path, clip, task)
+    with _errors_of_media(site):
+        media.cut(clip, task.with_audio, path)
+    probed = _probed(str(path), clip, task)
     uri, size = fetched_uri(clip), path.stat().st_size
     _publish(path, task.store, uri)
-    return FetchedClip(
-        uri=uri,
-        size=size,
-        duration_s=probed.duration_s,
-        width=probed.width,
-        height=probed.height,
-        has_audio=probed.has_audio,
-        format_id="+".join(str(each.get("format_id")) for each in media.chosen),
-    )
+    return _fetched(uri, size, probed, "+".join(str(each.get("format_id")) for each in chosen))
 
 
-def _no_overlap() -> ClipError:
-    return ClipError("no_overlap", "the video ends before the clip begins")
+def _fetched(uri: str, size: int, probed: Probed, format_id: str) -> FetchedClip:
+    return FetchedClip(uri, size, probed.duration_s, probed.width, probed.height, probed.has_audio, format_id)
+
+
+def _stored(clip: Clip, task: VisitTask) -> FetchedClip | None:
+    """Returns a clip that an earlier try of this visit has stored; None where there is none that is good."""
+    uri = fetched_uri(clip)
+    path = f"{task.store}/{uri}"
+    if "://" in task.store:
+        from beam_pipeline import files
+
+        path = files.join(task.store, *uri.split("/"))
+        size = files.size(path)
+    else:
+        size = Path(path).stat().st_size if Path(path).is_file() else None
+    if not size:
+        return None
+    try:
+        return _fetched(uri, size, _probed(path, clip, task), "")
+    except ClipError:
+        return None
+
+
+@contextlib.contextmanager
+def _errors_of_media(site: Site) -> Iterator[None]:
+    """As `Site.errors`; but a site that offers a video and then doesn't give it may do so another time."""
+    try:
+        with site.errors():
+            yield
+    except FetchError as error:
+        if getattr(error.__cause__, "status", None) in _REFUSED:
+            raise FetchError("network", error.detail, error.retry_after_s) from error
+        raise
 
 
 def _wait_until_available(chosen: Sequence[Format]) -> None:
@@ -217,12 +169,12 @@ def _wait_until_available(chosen: Sequence[Format]) -> None:
     time.sleep(min(max(0.0, wait_s), _MAX_WAIT_S))
 
 
-def _probed(path: Path, clip: Clip, task: VisitTask) -> Probed:
+def _probed(path: str, clip: Clip, task: VisitTask) -> Probed:
     """Looks at a new file as at any of the store; a section holds the clip, however its source is set."""
     from beam_pipeline.media.probing import probe_clip
 
     encode = Encode(min_duration_s=task.min_duration_s)
-    return probe_clip(ProbeTask(str(path), clip, MediaSettings(encode=encode)))
+    return probe_clip(ProbeTask(path, clip, MediaSettings(encode=encode)))
 
 
 @contextlib.contextmanager
@@ -243,16 +195,22 @@ def _publish(path: Path, store: str, uri: str) -> None:
     if "://" in store:
         from beam_pipeline import files
 
-        target = files.join(store, *uri.split("/"))
-        try:
-            with path.open("rb") as source, files.create(target) as file:
-                shutil.copyfileobj(source, file, 1 << 20)
-        except BaseException:
-            files.delete(target)  # closing what was written of it has made an object of that
-            raise
+        with path.open("rb") as source:
+            files.upload(source, files.join(store, *uri.split("/")))
         return
-    with path.open("rb") as whole:
-        os.fsync(whole.fileno())
     target_path = Path(store) / uri
     target_path.parent.mkdir(parents=True, exist_ok=True)
+    _sync(path, os.O_RDONLY)
     path.replace(target_path)
+    folder = target_path
+    while folder != Path(store):  # a new name is on the disk when its folder is
+        folder = folder.parent
+        _sync(folder, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

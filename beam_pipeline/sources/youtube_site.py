@@ -118,7 +118,7 @@ class _Slow:
     def __init__(self, response: Response, rate: float):
         self._response = response
         self._rate = rate
-        self.status, self.headers = response.status, response.headers
+        self.status, self.headers, self.url = response.status, response.headers, response.url
         self.close = response.close
 
     def read(self, count: int) -> bytes:

@@ -11,6 +11,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
 from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 
@@ -22,6 +24,7 @@ from beam_pipeline.sources.youtube_errors import FetchError
 from beam_pipeline.sources.youtube_options import check_js_runtime, load_yt_dlp, parameters
 from beam_pipeline.store import fetched_uri
 from tests.beam_pipeline import fake_youtube as site
+from tests.beam_pipeline import object_files  # noqa: F401 - Beam finds its file systems among what is loaded
 from tests.beam_pipeline.fake_youtube import FakeYouTube, Stream, Video
 from tests.beam_pipeline.faulty_server import Fault, FaultyServer
 
@@ -277,6 +280,36 @@ def test_a_clip_that_is_there_is_replaced_whole(direct: Direct, muxed: Path) -> 
     assert frames_between(stored, 0, 2) == frames_between(muxed, 11, 13)
 
 
+def test_clips_that_an_earlier_try_has_stored_are_not_fetched_again(direct: Direct, muxed: Path) -> None:
+    (first,) = direct.visit(clip(3, 5)).values()
+    direct.server.requests.clear()
+    assert isinstance(first, FetchedClip)
+    (again,) = direct.visit(clip(3, 5)).values()
+    assert isinstance(again, FetchedClip)
+    assert (again.uri, again.size, again.duration_s) == (first.uri, first.size, first.duration_s)
+    assert direct.server.requests == []
+    results = direct.visit(clip(3, 5), clip(7, 9))
+    assert [type(result) for result in results.values()] == [FetchedClip] * 2
+    assert frames_between(direct.store / fetched_uri(clip(7, 9)), 0, 2) == frames_between(muxed, 7, 9)
+
+
+def test_in_an_object_store_clips_are_whole_and_found_again(
+    direct: Direct, muxed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OBJECTS", str(tmp_path / "objects"))
+    FileSystems.set_options(PipelineOptions())
+    direct.store = "objects://clips"  # type: ignore[assignment]
+    (first,) = direct.visit(clip(3, 5)).values()
+    assert isinstance(first, FetchedClip)
+    direct.server.requests.clear()
+    (again,) = direct.visit(clip(3, 5)).values()
+    assert isinstance(again, FetchedClip)
+    assert (again.uri, again.size) == (first.uri, first.size)
+    assert direct.server.requests == []
+    (stored,) = (path for path in (tmp_path / "objects").rglob("*") if path.is_file())
+    assert frames_between(stored, 0, 2) == frames_between(muxed, 3, 5)
+
+
 def test_a_rate_limit_changes_nothing_but_the_pace(direct: Direct, muxed: Path) -> None:
     (fetched,) = direct.visit(rate_kib_s=10_000).values()
     assert isinstance(fetched, FetchedClip)
@@ -470,9 +503,12 @@ def test_a_clip_beyond_the_announced_end_asks_for_no_media(
     assert youtube.sent(f"/videoplayback/{VIDEO_ID}/134") == 0
 
 
-def test_a_403_of_the_media_may_pass_and_ends_the_visit(youtube: FakeYouTube, tmp_path: Path, dash_video: Path) -> None:
+@pytest.mark.parametrize("status", [401, 403, 404, 410, 416, 451])
+def test_a_refusal_of_the_media_may_pass_and_ends_the_visit(
+    youtube: FakeYouTube, tmp_path: Path, dash_video: Path, status: int
+) -> None:
     youtube.videos[VIDEO_ID] = Video(length_s=LENGTH_S, streams=(h264(134, dash_video),))
-    youtube.always[f"/videoplayback/{VIDEO_ID}/134"] = Fault(status=403)
+    youtube.always[f"/videoplayback/{VIDEO_ID}/134"] = Fault(status=status)
     results = visit_youtube(youtube, tmp_path, clip(1, 3), clip(5, 7))
     assert [result.reason for result in results.values() if isinstance(result, ClipError)] == ["network", "network"]
     assert youtube.asked.count("rr1---sn-example.googlevideo.com/videoplayback") == 1
