@@ -181,6 +181,7 @@ def _video_track(
     else:
         packets, sought, at_end = _video_packets(container, stream, start_s, end_s)
     at_end |= _drop_hidden_end(packets)
+    is_all = stretch is None or stretch.from_beginning  # else there is no telling what the header announces
     tick_s = stream.time_base or Fraction(1, av.time_base)
     timescale = _exact_timescale(tick_s, start_s, end_s)
     usual_ticks = usual_frame_ticks(stream, tick_s)
@@ -197,7 +198,7 @@ def _video_track(
         end_us,
         sought,
         ends_s=ends_s - start_s if at_end else None,
-        damaged=at_end and ends_before_announced(container, stream, ends_s),
+        damaged=at_end and is_all and ends_before_announced(container, stream, ends_s),
         siting=_chroma_siting(stream, packets[0]),
     )
     shift = round(start_s * timescale)
@@ -289,10 +290,11 @@ def _packets_of_stretch(
     packets = list(_timed(container.demux(stream), "its frames are shown"))
     if any(b.dts < a.dts for a, b in pairwise(packets) if a.dts is not None and b.dts is not None):
         raise ClipError("format_unavailable", "can't be cut: the stream's clock is set back within the clip")
-    until = next((i for i, each in enumerate(packets) if _decoded_s(each) >= end_s + BEYOND_S), len(packets) - 1)
-    if not stretch.to_end and (not packets or _decoded_s(packets[until]) < end_s + BEYOND_S):
+    last = next((index for index, each in enumerate(packets) if _decoded_s(each) >= end_s + BEYOND_S), None)
+    at_end = last is None
+    if at_end and not stretch.to_end:
         raise StretchError(of_sound=False, before=False)
-    wanted, at_end = packets[: until + 1], until == len(packets) - 1
+    wanted = packets if last is None else packets[: last + 1]
     for begin, packet in reversed(list(enumerate(wanted))):
         if packet.is_keyframe and _is_safe_to_begin_with(stream, wanted[begin:], start_s):
             return wanted[begin:], bool(begin) or not stretch.from_beginning, at_end

@@ -292,6 +292,8 @@ def test_of_a_stretch_that_lacks_something_nothing_is_cut(
         origin_s = Fraction(container.start_time, SECOND_US) - 6
         begin_s, end_s = span_s(container, origin_s, of_sound=False) or (0, 0)
     assert (begin_s, end_s) == (pytest.approx(6, abs=0.2), pytest.approx(18, abs=0.2))
+    with open_container(str(source)) as container:  # whose clock has 33 bits, and may have begun before it was at 0
+        assert span_s(container, origin_s + Fraction(1 << 33, 90_000), of_sound=False) == (begin_s, end_s)
     with open_container(str(source)) as container, pytest.raises(StretchError) as failed:
         stretch = Stretch(origin_s, from_beginning=False, to_end=False)
         cut_section(container, None, start_us, start_us + SECOND_US, tmp_path / "clip.mp4", stretch)

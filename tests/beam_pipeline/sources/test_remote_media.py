@@ -17,8 +17,14 @@ import pytest
 from av.video.frame import VideoFrame
 
 from beam_pipeline.clips import Clip, ClipError
+from beam_pipeline.media.audio import read_audio
+from beam_pipeline.media.container import open_container
+from beam_pipeline.media.section_tag import section_of
+from beam_pipeline.media.settings import Audio, Encode
+from beam_pipeline.media.video import read_frames
 from beam_pipeline.sources.settings import YouTube
 from beam_pipeline.sources.youtube import FetchedClip, Visited, VisitTask, prepare_visits, visit
+from beam_pipeline.store import fetched_uri
 from tests.beam_pipeline.faulty_server import Fault, FaultyServer
 from tests.beam_pipeline.sources.test_youtube import (
     FPS,
@@ -137,10 +143,20 @@ def test_a_clip_behind_the_end_has_no_overlap_once_the_last_fragment_was_read(
     assert visitor.asked()["index14.ts"] == 1
 
 
-def test_a_clip_that_the_streams_end_cuts_short_is_kept_as_it_is(visitor: Visitor, streams: dict[str, Stream]) -> None:
-    visitor.serve(streams["mpegts"])
-    wanted = clip(28, 36)
-    assert visitor.stored(wanted) == streams["mpegts"].frames(wanted)
+@pytest.mark.parametrize("kind", ["mpegts", "fmp4"])
+@pytest.mark.parametrize(("start_s", "is_short"), [(28, True), (15, False)])
+def test_a_clip_is_short_where_the_stream_ends_and_never_damaged(
+    visitor: Visitor, streams: dict[str, Stream], kind: str, start_s: float, is_short: bool
+) -> None:
+    visitor.serve(streams[kind])
+    wanted = clip(start_s, start_s + 5)
+    assert visitor.stored(wanted) == streams[kind].frames(wanted)
+    with open_container(str(visitor.store / fetched_uri(wanted))) as container:
+        section = section_of(container)
+        frames = read_frames(container, wanted.start_us, wanted.end_us, "true", Encode(), keep_luma=False)
+    assert section is not None
+    assert (section.ends_s is not None, section.damaged) == (is_short, False)
+    assert (frames.short, frames.damaged) == (is_short, False)
 
 
 @pytest.fixture(scope="module")
@@ -249,3 +265,50 @@ def test_clips_that_overlap_share_their_fragments(visitor: Visitor, streams: dic
         assert isinstance(fetched, FetchedClip)
         assert frames_between(visitor.store / fetched.uri, 0, 2) == streams["mpegts"].frames(each)
     assert set(visitor.asked().values()) == {1}
+
+
+# -- Sound ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "late_s"), [("mpegts", 0.4), ("fmp4", 0)])  # the sound begins later
+@pytest.mark.parametrize("start_s", [1.7, 6.3, 14])
+def test_sound_in_a_stream_of_its_own_is_heard_with_its_pictures(
+    visitor: Visitor, test_data: Path, tmp_path: Path, kind: str, late_s: float, start_s: float
+) -> None:
+    source = test_data / "videos" / "v_GGSY1Qvo990.mp4"
+    master = ["#EXTM3U", '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="a",DEFAULT=YES,URI="audio/index.m3u8"']
+    master += ['#EXT-X-STREAM-INF:BANDWIDTH=100000,CODECS="avc1.42c01e,mp4a.40.2",AUDIO="a"', "video/index.m3u8"]
+    visitor.server.files["/master.m3u8"] = "\n".join(master).encode()
+    visitor.server.types["/master.m3u8"] = HLS_TYPE
+    for name, from_s in (("video", 0), ("audio", late_s)):
+        write_hls_of(source, tmp_path / name, name, kind, from_s)
+        for path in (tmp_path / name).iterdir():
+            visitor.server.files[f"/{name}/{path.name}"] = path
+        visitor.server.types[f"/{name}/index.m3u8"] = HLS_TYPE
+    wanted = clip(start_s, start_s + 2)
+    url = f"http://127.0.0.1:{visitor.server.port}/master.m3u8?{{id}}"
+    task = VisitTask(VIDEO_ID, (wanted,), YouTube(url=url, options=OPTIONS), 64, True, str(visitor.store))
+    (fetched,) = visit(task).values()
+    assert isinstance(fetched, FetchedClip), fetched
+    assert fetched.has_audio
+    expected = heard(source, Fraction(wanted.start_us, 1_000_000))
+    np.testing.assert_array_equal(heard(visitor.store / fetched.uri, Fraction(0)), expected)
+
+
+def write_hls_of(source: Path, folder: Path, name: str, kind: str, from_s: float) -> None:
+    folder.mkdir()
+    options = {"hls_time": "2", "hls_list_size": "0", "hls_segment_type": kind, "hls_playlist_type": "vod"}
+    options |= {"avoid_negative_ts": "disabled"}
+    with av.open(str(source)) as reader, av.open(str(folder / "index.m3u8"), "w", "hls", options=options) as writer:
+        stream = getattr(reader.streams, name)[0]
+        copy = writer.add_stream_from_template(stream)
+        for packet in reader.demux(stream):
+            if packet.size and packet.dts * packet.time_base >= from_s:
+                packet.stream = copy
+                writer.mux(packet)
+
+
+def heard(path: Path, start_s: Fraction) -> np.ndarray:
+    """The sound of 2 s."""
+    with open_container(str(path)) as container:
+        return read_audio(container, start_s, Fraction(2), Audio(48_000)).samples
