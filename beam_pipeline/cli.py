@@ -156,8 +156,9 @@ def _status(arguments: argparse.Namespace, _: list[str]) -> int:
         return _fail(str(error), EXIT_USAGE)
     in_store = fetch_directory(config.source.store, config.name)
     if arguments.csv:
-        write_csv((config.version_dir, in_store), splits, sys.stdout)
-        return EXIT_OK
+        if write_csv((config.version_dir, in_store), splits, sys.stdout):
+            return EXIT_OK
+        return _fail(f"no run has begun: nothing in {config.version_dir} and {in_store}", EXIT_USAGE)
     made, fetched = (read_status(directory, splits) for directory in (config.version_dir, in_store))
     if not made and not fetched:
         return _fail(f"no run has begun: nothing in {config.version_dir} and {in_store}", EXIT_USAGE)

@@ -105,9 +105,10 @@ def _succeeded(making: Future[str]) -> bool:
     return making.exception() is None
 
 
-def _severity(absence: Absence) -> tuple[bool, bool, str]:
-    """Orders reasons why a clip may be missing: what may still come counts before what is lost."""
-    return absence.reason != "not_attempted", not REASONS[absence.reason], absence.detail
+def _severity(absence: Absence) -> tuple[bool, bool, bool, str]:
+    """Orders reasons why a clip may be missing: what may still come, then what was there, then what never was."""
+    reason = absence.reason
+    return reason != "not_attempted", not REASONS[reason], reason == "not_found", absence.detail
 
 
 def _values(value: Row | StoredFile | Absence) -> tuple:

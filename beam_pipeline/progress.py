@@ -24,13 +24,21 @@ PLAN_FILE = "plan.json"
 _INTERVAL_S = 1.0
 
 
-def write_plan(job: Job, asked: Mapping[str, int]) -> None:
-    """Writes down what a run is to make, of which `status` then tells how much is done."""
-    earlier = read_plan(job.progress_directory)
+def write_plan(directory: str, job: Job, asked: Mapping[str, int | None]) -> None:
+    """Writes down what a run is to make, of which `status` then tells how much is done.
+
+    Args:
+      directory: where the run keeps how far it is.
+      job: the run.
+      asked: how many clips each split asks for; None where it is not for this directory to tell.
+    """
+    earlier = read_plan(directory)
     splits: dict[str, Any] = earlier["splits"] if earlier else {}
     for split, count in asked.items():
-        before = splits.get(split, {}).get("asked", 0) if job.is_limited(split) else 0  # a part adds to what is there
-        splits[split] = {"asked": max(count, before), "shards": job.num_shards[split]}
+        before = splits.get(split, {}).get("asked")
+        if count is None or (before and job.is_limited(split)):
+            count = max(count or 0, before or 0) or None  # a part adds to what is there
+        splits[split] = {"asked": count, "shards": job.num_shards[split]}
     plan = {
         "name": job.name,
         "run_id": job.run_id,
@@ -39,7 +47,7 @@ def write_plan(job: Job, asked: Mapping[str, int]) -> None:
         "store": job.store,
         "splits": splits,
     }
-    path = files.join(job.progress_directory, contract.STATE_DIR, PLAN_FILE)
+    path = files.join(directory, contract.STATE_DIR, PLAN_FILE)
     files.write_whole(path, (json.dumps(plan, indent=1) + "\n").encode())
 
 

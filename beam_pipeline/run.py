@@ -106,7 +106,9 @@ def run(
                 _remove_temporaries(job.directory)
         asked = {split: found.asked for split, found in scans.items()}
         with writing_to(job.progress_directory):
-            write_plan(job, asked)
+            write_plan(job.progress_directory, job, asked)
+            if job.source.kind == "youtube" and not fetch_only:  # which clips the store has already, nobody has counted
+                write_plan(job.fetch_directory, job, dict.fromkeys(asked))
         with _stop_on_signals(), progress_bar(job, asked):
             _execute(job, pipeline)
             stopped = stopping.is_set()

@@ -32,6 +32,7 @@ class SplitStatus:
     shards: int = 0
     sealed: int = 0
     bytes: int = 0
+    unfinished: str = ""  # why the last run left clips that may still succeed
     reasons: Counter[str] = field(default_factory=Counter)  # rows by reason, '' for those that are ok
 
     @property
@@ -93,6 +94,7 @@ def read_status(directory: str, splits: tuple[str, ...] = (), now: datetime | No
         split = status.splits.setdefault(head["split"], SplitStatus())
         split.shards = head["num_shards"]
         split.sealed += head["sealed"]
+        split.unfinished = split.unfinished or head.get("unfinished", "")
         split.bytes += sum(row["bytes"] for row in rows)
         for row in rows:
             split.reasons[row["reason"]] += 1
@@ -121,7 +123,7 @@ def as_text(
     if archives or fetched:
         lines += [f"store {store}", *(_archive_lines(archives) if archives else ())]
     if fetched:
-        lines += _lines(fetched, "there", all_classes)
+        lines += _lines(fetched, "fetched", all_classes)
     if made:
         lines += [f"records {made.directory}", *_lines(made, "written", all_classes)]
     return "\n".join(lines)
@@ -146,7 +148,9 @@ def _lines(status: Status, done: str, all_classes: bool) -> list[str]:
         shown = classes if all_classes else classes[:_MAX_CLASSES]
         lines.append("  failed most, by class:" if len(shown) < len(classes) else "  failed, by class:")
         lines += [f"    {count:>9,} of {status.labels[label]:,}: {label or '(no label)'}" for label, count in shown]
-    if status.recent:
+    if unfinished := next((split.unfinished for split in status.splits.values() if split.unfinished), ""):
+        lines.append(f"  not all was tried: {unfinished}")
+    elif status.recent:
         rate = f"  {status.per_minute:,.1f} clips a minute in the last {duration_text(status.recent_s)}"
         if left_s := status.left_s:
             end = datetime.now(UTC) + timedelta(seconds=left_s)

@@ -106,7 +106,7 @@ class Summary:
         if self.limited:
             return "Only a part was asked for (--limit): run again without it to go on."
         if self.failed_archives:
-            return "Run again: archives that are whole are not read again."
+            return "Some archives were not read to their end; docs/failures.md says what to do for each reason."
         if self.fetched and any(split.failed for split in self.splits):
             return "Why each clip failed: the status command tells, with --csv for each clip."
         if any(split.failed for split in self.splits):

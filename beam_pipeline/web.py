@@ -7,8 +7,6 @@ import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
-from beam_pipeline import files
-
 _CREDENTIALS_RE = re.compile(r"(?<=://)[^/\s]*@")
 _BARE_CREDENTIALS_RE = re.compile(r"[^\s/@:'\"]+:[^\s/'\"]+@")
 _URL_RE = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"<>]+", re.IGNORECASE)
@@ -22,7 +20,7 @@ def is_url(path: str) -> bool:
 
 def without_secrets(address: str) -> str:
     """Returns an address as messages and records show it: without what lets one in. A path is shown as it is."""
-    if files.is_local(address):
+    if "://" not in address:
         return address
     shown = _CREDENTIALS_RE.sub("", address)
     return re.split("[?#]", shown, maxsplit=1)[0] if is_url(address) else shown

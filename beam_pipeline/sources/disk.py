@@ -29,5 +29,5 @@ def check_free(store: str, min_free_gib: float) -> None:
         raise OSError(
             errno.ENOSPC,
             f"{free_gib:.1f} GiB are free on the disk of the store {store}, and source.min_free_gib keeps "
-            f"{min_free_gib:g} GiB free. Make room (`prune` deletes clips whose shards are verified) and run again",
+            f"{min_free_gib:g} GiB free: make room (`prune` deletes clips whose records are finished and right)",
         )

@@ -5,6 +5,7 @@ A connection that breaks goes on where it was, as long as the server still has t
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 import time
@@ -24,6 +25,7 @@ from beam_pipeline.clips import ClipError
 from beam_pipeline.sources.pace import Backoff
 from beam_pipeline.web import is_url, message_of, retry_after_s, without_secrets
 
+_log = logging.getLogger(__name__)
 _MAX_REDIRECTS = 5
 _POLL_S = 0.2
 _PROGRESS_BYTES = 1 << 16  # less than this between two failures is none
@@ -192,7 +194,9 @@ class _HttpStream:
         self._failed_at = self.position
         if self._failures >= self._patience.tries:
             raise error
-        self._stopping.wait(self._backoff.wait_s(self._failures, wait_s))
+        pause_s = self._backoff.wait_s(self._failures, wait_s)
+        _log.warning("%s; once more in %.0f s", error.detail, pause_s)
+        self._stopping.wait(pause_s)
         return b""
 
     def _connect(self) -> None:
