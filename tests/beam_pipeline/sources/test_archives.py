@@ -599,18 +599,20 @@ def test_no_more_than_so_many_names_are_listed(tmp_path: Path, store: Path) -> N
 
 
 def test_a_stop_ends_it_and_the_next_run_goes_on(tmp_path: Path, store: Path) -> None:
-    archive = Archive(local(tmp_path, tar(MEMBERS, packed=False)), "train", False)
+    clips = [clip_id(number) for number in range(200)]  # far more than are written ahead
+    content = tar([(f"{clip}.mp4", clip.encode()) for clip in clips], packed=False)
+    archive = Archive(local(tmp_path, content), "train", False)
     stopping = threading.Event()
     found = []
-    for each in fetch_archive(archive, str(store), CLIPS, stopping=stopping):
+    for each in fetch_archive(archive, str(store), clips, stopping=stopping):
         stopping.set()
         found.append(each)
     assert isinstance(found[-1], ArchiveFailure)
     assert found[-1].reason == "not_attempted"
     assert {each.uri for each in found[:-1]} == everything(store)
-    assert len(found) - 1 < len(CLIPS)
-    assert fetch(archive, store)[1] is None
-    assert contents(store) == in_part_0()
+    assert len(found) - 1 < len(clips)
+    assert fetch(archive, store, clips)[1] is None
+    assert len(contents(store)) == len(clips)
 
 
 def test_a_full_disk_stops_before_anything_is_asked_for(server: FaultyServer, store: Path) -> None:
