@@ -18,10 +18,10 @@ from beam_pipeline.media.audio import PREROLL_S
 from beam_pipeline.media.container import open_container
 from beam_pipeline.media.section import BEYOND_S, Stretch, StretchError, cut_section, span_s
 from beam_pipeline.media.streams import clock_origin_s, is_broadcast
-from beam_pipeline.sources.downloads import download
 from beam_pipeline.sources.formats import Format, is_direct
 from beam_pipeline.sources.fragments import Fragment, Fragments, Span, fragments_of
 from beam_pipeline.sources.range_file import RangeFile
+from beam_pipeline.sources.small_files import download
 from beam_pipeline.sources.youtube_site import Site
 
 if TYPE_CHECKING:

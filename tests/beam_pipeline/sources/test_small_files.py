@@ -14,7 +14,7 @@ from urllib.error import HTTPError
 import pytest
 
 from beam_pipeline.clips import ClipError
-from beam_pipeline.sources.downloads import download
+from beam_pipeline.sources.small_files import download
 from tests.beam_pipeline.faulty_server import Fault, FaultyServer
 
 CONTENT = random.Random(1).randbytes(200_000)
