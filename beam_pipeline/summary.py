@@ -110,7 +110,10 @@ class Summary:
         if self.fetched and any(split.failed for split in self.splits):
             return "Why each clip failed: the status command tells, with --csv for each clip."
         if any(split.failed for split in self.splits):
-            return "Why each clip failed is in clips-<split>.parquet; run again when there is more in the store."
+            more = (
+                "run again when there is more in the store" if self.source == "local" else "docs/failures.md explains"
+            )
+            return f"Why each clip failed is in clips-<split>.parquet; {more}."
         return "Complete."
 
 
