@@ -132,7 +132,7 @@ _METHODS: dict[str, Callable[[], Estimator]] = {"tvl1": _tvl1, "dis": _dis, "far
 METHODS = tuple(_METHODS)
 
 # Below this OpenCV's DIS reads beyond its patches: not-a-numbers or a segmentation fault for 8 to 15 pixels.
-_MIN_SIDE_PX = {"dis": 16}
+_MIN_SIDE_PX = {"dis": 16, "tvl1": 2}  # of frames one pixel high TV-L1 reads what it never wrote: other flow each time
 
 # Repeated source frames need no estimate where the method gives exactly zero for them. Farneback does not.
 _STILL_IS_ZERO = frozenset({"tvl1", "dis"})
