@@ -20,7 +20,9 @@ import pytest
 from beam_pipeline.locks import read_by_many
 from beam_pipeline.records import parse_sequence_example
 from beam_pipeline.tfrecord import read_records
+from tests.beam_pipeline import fake_youtube as site
 from tests.beam_pipeline.clips_on_disk import write_clip, write_list
+from tests.beam_pipeline.fake_youtube import FakeYouTube, Stream, Video
 from tests.beam_pipeline.faulty_server import Fault, FaultyServer
 
 ROOT = Path(__file__).parents[2]
@@ -411,3 +413,48 @@ def test_secrets_of_addresses_stay_out_of_what_is_kept(place: Place) -> None:
     assert "s3cret" not in done.stdout + done.stderr
     kept = [path for folder in (place.output, place.store) for path in folder.rglob("*") if path.is_file()]
     assert not [path for path in kept if b"s3cret" in path.read_bytes()]
+
+
+class HealingYouTube(FakeYouTube):
+    """Lets a video through that it has refused, when its page is asked for once more."""
+
+    def __init__(self, healed: Video, refused: dict[str, Video]) -> None:
+        super().__init__()
+        self._healed = healed
+        self.videos.update(refused)
+        self.pages: Counter[str] = Counter()
+
+    def watch_page(self, video_id: str) -> str:
+        self.pages[video_id] += 1
+        if self.pages[video_id] > 1:
+            self.videos[video_id] = self._healed
+        return super().watch_page(video_id)
+
+
+def test_what_youtube_itself_says_becomes_each_clips_fate(tmp_path: Path) -> None:
+    gone = {
+        "private": site.PRIVATE,
+        "removed": site.REMOVED,
+        "copyright": site.COPYRIGHT,
+        "geo_blocked": site.GEO_BLOCKED,
+        "age_restricted": site.AGE_RESTRICTED,
+        "login_required": site.MEMBERS_ONLY,
+    }
+    for_now = {"botcheck": site.BOT_CHECK, "ratelimit": site.RATE_LIMITED}
+    ids = {reason: f"-{reason:_<10.10}" for reason in (*gone, *for_now, "good")}
+    write_clip(tmp_path / "video.mp4", SECONDS, fps=30)
+    stream = Stream(134, tmp_path / "video.mp4", 'video/mp4; codecs="avc1.4d401e"', 80, 64, 100_000)
+    good = Video(length_s=int(SECONDS), streams=(stream,))
+    refused = {ids[reason]: Video(said) for reason, said in (gone | for_now).items()}
+    with HealingYouTube(good, {**refused, ids["good"]: good}) as youtube:
+        place = Place(tmp_path, youtube, [f"{video}_000001_000003" for video in ids.values()])
+        place.run(
+            *("--set", "source.youtube.url=https://www.youtube.com/watch?v={id}"),
+            *("--set", f"source.youtube.proxies=[{youtube.proxy}]"),
+            *("--set", "source.youtube.options={nocheckcertificate: true}"),
+        )
+    rows = {row["video_id"]: row for row in place.rows().values()}
+    assert {reason: rows[ids[reason]]["reason"] for reason in gone} == {reason: reason for reason in gone}
+    assert all(rows[ids[reason]]["status"] == "ok" for reason in (*for_now, "good"))
+    assert {reason: youtube.pages[ids[reason]] for reason in for_now} == dict.fromkeys(for_now, 2)
+    assert {youtube.pages[ids[reason]] for reason in (*gone, "good")} == {1}
