@@ -210,9 +210,9 @@ def settled(place: Place) -> dict[str, tuple[int, int]]:
 
 
 def test_killed_at_ten_moments_nothing_is_fetched_twice_or_half(tmp_path: Path, server: FaultyServer) -> None:
-    videos = [f"kill{n:07d}" for n in range(24)]
+    videos = [f"kill{n:07d}" for n in range(80)]  # more than ten broken fetches come to
     for n, video in enumerate(videos):
-        write_clip(tmp_path / f"{video}.mp4", 3.0, hue=n * 10, side=128)
+        write_clip(tmp_path / f"{video}.mp4", 3.0, hue=n * 3, side=128)
         server.files[f"/{video}.mp4"] = tmp_path / f"{video}.mp4"
         server.types[f"/{video}.mp4"] = "video/mp4"
         server.always[f"/{video}.mp4"] = Fault(drip=200_000)  # a piece every tenth of a second
