@@ -40,6 +40,17 @@ FLOW_ENCODED = f"{FLOW_PREFIX}/encoded"
 FLOW_TIMESTAMP = f"{FLOW_PREFIX}/timestamp"
 AUDIO_FLOATS = f"{AUDIO_PREFIX}/floats"
 
+# Boxes, AVA-Kinetics': one step for each annotated frame, whose values are its boxes, so none, one or several. All
+# of a record's lists have the same steps, and a step the same number of values in each but the time.
+REGION_PREFIX = "region"
+REGION_YMIN = f"{REGION_PREFIX}/bbox/ymin"  # float, of the frame's height or width, 0 to 1
+REGION_XMIN = f"{REGION_PREFIX}/bbox/xmin"
+REGION_YMAX = f"{REGION_PREFIX}/bbox/ymax"
+REGION_XMAX = f"{REGION_PREFIX}/bbox/xmax"
+REGION_LABEL_INDEX = f"{REGION_PREFIX}/label/index"  # int64, one a box
+REGION_LABEL_STRING = f"{REGION_PREFIX}/label/string"
+REGION_TIMESTAMP = f"{REGION_PREFIX}/timestamp"  # int64, one a step: microseconds from the start of the clip
+
 UNLABELLED = -1  # clip/label/index of a clip without a label; its clip/label/string is empty, never absent
 
 # -- Files of one version of a data set ---------------------------------------------------------------------------
