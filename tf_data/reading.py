@@ -1,15 +1,140 @@
-"""Reads serialised records: one at its offset, where there is an index, or shard after shard, where there is none."""
+"""Reads serialised records: by their offsets, where there is an index, or shard after shard, where there is none.
+
+    rows ─▶ requests: rows that are neighbours in a shard ─▶ read, many at once ─▶ records
+
+Reading is a stage of its own, ahead of decoding: a store far away answers late but answers many at once, so there more
+reads are under way than there are cores.
+"""
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from tf_data import order
+from tf_data.index import Records
 
 _RECORD = tf.TensorSpec([], tf.string)
 FRAMING_BYTES = 16  # around a record: its length and two checksums
+
+# Far away, so many reads are under way as hold this together, within bounds. benchmarks/remote.py shows what each buys.
+_READ_AHEAD_BYTES = 256 << 20
+_FEWEST_READS, _MOST_READS = 4, 64
+_SHARD_BUFFER_BYTES = 16 << 20  # a request of reading a whole shard far away
+
+# TensorFlow's client of gs:// reads blocks of this size unless told otherwise before it is imported: gcs_file_system.cc
+_GCS_BLOCK_BYTES = 64 << 20
+_GCS_BLOCK_VARIABLES = ("GCS_READ_CACHE_BLOCK_SIZE_MB", "GCS_READAHEAD_BUFFER_SIZE_BYTES")
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path is of a store where a request costs a round trip, such as `gs://bucket/folder`."""
+    return "://" in path and not path.startswith(("file://", "ram://"))
+
+
+def check_scheme(path: str) -> None:
+    """Refuses a path of a store that this TensorFlow has no file system for.
+
+    Raises:
+      ValueError: the scheme is not registered; the message says what to install.
+    """
+    scheme, slashes, _ = path.partition("://")
+    known = tf.io.gfile.get_registered_schemes()
+    if not slashes or scheme in known:
+        return
+    package = "tensorflow[gcs-filesystem]" if scheme == "gs" else "tensorflow-io"
+    raise ValueError(
+        f"{path}: TensorFlow {tf.__version__} as installed reads {', '.join(filter(None, known))} but not {scheme}://. "
+        f"Install the file system (pip install '{package}' where there is one for this Python and TensorFlow, and "
+        "import it before loading), or mount or copy the data set and give its local path"
+    )
+
+
+def warn_of_blocks(path: str, records: Records, run_length: int) -> None:
+    """Warns where TensorFlow's client of `gs://` will fetch several times what is asked for."""
+    wanted = run_length * _mean_bytes(records)
+    if (
+        path.startswith("gs://")
+        and 2 * wanted < _GCS_BLOCK_BYTES
+        and not any(map(os.environ.get, _GCS_BLOCK_VARIABLES))
+    ):
+        warnings.warn(
+            f"{path}: TensorFlow reads gs:// in blocks of {_GCS_BLOCK_BYTES >> 20} MB, and a read here takes "
+            f"{wanted / 1e6:.1f} MB. Set the environment variable {_GCS_BLOCK_VARIABLES[0]}=0 before tensorflow is "
+            "imported to read no more than the records",
+            stacklevel=4,
+        )
+
+
+def read_records(
+    rows: tf.data.Dataset,
+    records: Records,
+    *,
+    remote: bool,
+    reads_in_flight: int | None = None,
+    run_length: int = 1,
+) -> tf.data.Dataset:
+    """Reads the records at `rows`, in their order, checksums verified.
+
+    Of each `run_length` rows that follow each other, those that are neighbours in a shard are read in one request; the
+    others have one each, whatever the order of the rows is. A run with a broken record is read once more record by
+    record, so that it costs that one record. Memory: `reads_in_flight` runs, while they are read twice over.
+
+    Args:
+      rows: yields (row, …): an int64 scalar and whatever else is to stay with it.
+      records: what the rows number.
+      remote: whether a request costs a round trip; then a buffer takes each run at once.
+      reads_in_flight: requests under way; None for as many as there are cores, or far away as hold 256 MB together,
+        but 4 to 64.
+      run_length: 1 or more.
+
+    Returns:
+      A data set of (record, place, row, …): the record and where it is from, for error messages, are string scalars.
+      An unreadable record is a tf.errors.InvalidArgumentError of its element that names the shard, offset and length;
+      the next element is the next record.
+    """
+    paths = tf.constant(records.paths)
+    path_column, offsets, lengths = map(tf.constant, (records.path, records.offset, records.length))
+    calls = reads_in_flight or (_reads_in_flight(records, run_length) if remote else tf.data.AUTOTUNE)
+
+    def read_one(row: tf.Tensor) -> tf.Tensor:
+        return read_at(paths[path_column[row]], offsets[row], lengths[row], remote=remote)
+
+    def placed(record: tf.Tensor, row: tf.Tensor, *rest: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        place = tf.strings.join([paths[path_column[row]], " at offset ", tf.strings.as_string(offsets[row])])
+        return record, place, row, *rest
+
+    def read_single(row: tf.Tensor, *rest: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return placed(read_one(row), row, *rest)
+
+    def requests(row: tf.Tensor, *rest: tf.Tensor) -> tf.data.Dataset:
+        """Cuts a batch of rows into runs of neighbours."""
+        path, start = tf.gather(path_column, row), tf.gather(offsets, row)
+        end = start + tf.gather(lengths, row) + FRAMING_BYTES
+        begins = tf.concat([[True], (path[1:] != path[:-1]) | (start[1:] != end[:-1])], 0)
+        firsts = tf.where(begins)[:, 0]
+        bounds = tf.concat([firsts, [tf.size(row, tf.int64)]], 0)
+        runs = tf.data.Dataset.from_tensor_slices((bounds[:-1], bounds[1:]))
+        return runs.map(lambda first, last: tuple(column[first:last] for column in (row, *rest)))
+
+    def read_run(row: tf.Tensor, *rest: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        first, length = row[0], tf.gather(lengths, row)
+        num_bytes = tf.reduce_sum(length + FRAMING_BYTES)
+        return _attempt(paths[path_column[first]], offsets[first], tf.size(row), num_bytes, remote), row, *rest
+
+    def mended(record: tf.Tensor, row: tf.Tensor, *rest: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        intact = tf.strings.length(record) == tf.cast(lengths[row], tf.int32)
+        return placed(tf.cond(intact, lambda: record, lambda: read_one(row)), row, *rest)
+
+    if run_length == 1:
+        return rows.map(read_single, num_parallel_calls=calls, deterministic=True)
+    runs = rows.batch(run_length).flat_map(requests).map(read_run, num_parallel_calls=calls, deterministic=True)
+    ds = runs.unbatch().map(mended, num_parallel_calls=calls, deterministic=True)
+    return ds.apply(tf.data.experimental.assert_cardinality(rows.cardinality()))
 
 
 def read_at(path: tf.Tensor, offset: tf.Tensor, length: tf.Tensor, *, remote: bool) -> tf.Tensor:
@@ -19,7 +144,7 @@ def read_at(path: tf.Tensor, offset: tf.Tensor, length: tf.Tensor, *, remote: bo
       path: string scalar, the shard.
       offset: int64 scalar, where the record's framing begins.
       length: int64 scalar, bytes of its payload.
-      remote: whether a request costs a round trip: then the record comes in a single one.
+      remote: whether a request costs a round trip.
 
     Returns:
       The record, a string scalar.
@@ -27,22 +152,7 @@ def read_at(path: tf.Tensor, offset: tf.Tensor, length: tf.Tensor, *, remote: bo
     Raises:
       tf.errors.InvalidArgumentError: there is no intact record; the message names the shard, offset and length.
     """
-    # Without a buffer a local record is two reads into place; with one, it is copied once more.
-    buffer_size = length + FRAMING_BYTES if remote else tf.constant(0, tf.int64)
-
-    def read(path: tf.Tensor) -> tf.Tensor:
-        variant = tf.raw_ops.TFRecordDatasetV2(
-            filenames=path[tf.newaxis],
-            compression_type="",
-            buffer_size=buffer_size,
-            byte_offsets=offset[tf.newaxis],
-        )
-        return tf.data.experimental.from_variant(variant, _RECORD).take(1).get_single_element()
-
-    # What the op itself reports does not name the file: let it fail silently into an empty record, and say it here. The
-    # map makes it one attempt; `ignore_errors` on the reader itself would open a missing file for ever.
-    attempt = tf.data.Dataset.from_tensors(path).map(read).ignore_errors()
-    record = attempt.concatenate(tf.data.Dataset.from_tensors("")).take(1).get_single_element()
+    record = _attempt(path, offset, tf.constant(1), length + FRAMING_BYTES, remote)[0]
     message = tf.strings.join(
         [
             path,
@@ -50,14 +160,45 @@ def read_at(path: tf.Tensor, offset: tf.Tensor, length: tf.Tensor, *, remote: bo
             tf.strings.as_string(length),
             " bytes at offset ",
             tf.strings.as_string(offset),
-            ": the shard is missing, cut off or damaged, or isn't the one that the index was written for. "
-            "Run the job again to repair it, or pass on_error='skip'",
+            ": the shard is missing, cut off, damaged or out of reach (a warning in the log says which), or isn't the "
+            "one that the index was written for. Run the job again to repair it, or pass on_error='skip'",
         ]
     )
     with tf.control_dependencies(
         [tf.debugging.Assert(tf.strings.length(record) == tf.cast(length, tf.int32), [message])]
     ):
         return tf.identity(record)
+
+
+def _attempt(
+    path: tf.Tensor, offset: tf.Tensor, num_records: tf.Tensor, num_bytes: tf.Tensor, remote: bool
+) -> tf.Tensor:
+    """Reads neighbours: strings (num_records,), empty from the first one on that is not intact.
+
+    What the op itself reports does not name the file, so it only logs, and the caller says which file it is.
+    """
+    variant = tf.raw_ops.TFRecordDatasetV2(
+        filenames=path[tf.newaxis],
+        compression_type="",
+        # Without a buffer a local record is two reads into place; with one, it is copied once more.
+        buffer_size=num_bytes if remote else tf.constant(0, tf.int64),
+        byte_offsets=offset[tf.newaxis],
+    )
+    reader = tf.data.experimental.from_variant(variant, _RECORD)
+    count = tf.cast(num_records, tf.int64)
+    # The count ends the attempts: `ignore_errors` on the reader itself would open a missing file for ever.
+    intact = tf.data.Dataset.zip((tf.data.Dataset.range(count), reader)).ignore_errors(log_warning=True)
+    lost = tf.data.Dataset.from_tensors((tf.constant(0, tf.int64), "")).repeat()
+    return intact.concatenate(lost).take(count).batch(count).get_single_element()[1]
+
+
+def _mean_bytes(records: Records) -> float:
+    return float(np.mean(records.length)) + FRAMING_BYTES
+
+
+def _reads_in_flight(records: Records, run_length: int) -> int:
+    fitting = _READ_AHEAD_BYTES / (run_length * _mean_bytes(records))
+    return int(min(max(fitting, _FEWEST_READS), _MOST_READS))
 
 
 def read_all(
@@ -88,9 +229,14 @@ def read_all(
     """
     by_shard = len(paths) >= num_hosts
     names = tf.constant(list(paths))
+    buffer_size = _SHARD_BUFFER_BYTES if is_remote(paths[0]) else None
 
     def records_of(path: tf.Tensor) -> tf.data.Dataset:
-        return tf.data.TFRecordDataset(path).enumerate().map(lambda number, record: (record, _place(path, number)))
+        return (
+            tf.data.TFRecordDataset(path, buffer_size=buffer_size)
+            .enumerate()
+            .map(lambda number, record: (record, _place(path, number)))
+        )
 
     def records_of_epoch(epoch_key: tf.Tensor) -> tf.data.Dataset:
         rows = tf.data.Dataset.range(len(paths))
