@@ -54,7 +54,7 @@ def finalize(job: Job, split: str, states: Iterable[str]) -> str:
 def _finalize(job: Job, split: str, paths: list[str]) -> dict[str, Any]:
     sizes: Counter[str] = Counter()
     shard_lengths, shard_bytes = [], []
-    index: dict[str, list] = {name: [] for name in contract.INDEX_COLUMNS}
+    index: dict[str, list] = {name: [] for name in (*contract.INDEX_COLUMNS, *contract.INDEX_QUALITY_COLUMNS)}
 
     def see(state: ShardState) -> None:
         records = [row for row in state.rows if row.row.status == "ok"]
@@ -132,10 +132,15 @@ def _add_to_index(index: dict[str, list], records: list[StateRow]) -> None:
         index["label"].append(row.label_index)
         for name in ("shard", "num_frames", "short", "damaged", "rotated", "has_audio"):
             index[name].append(getattr(row, name))
+        for name in contract.INDEX_QUALITY_COLUMNS:
+            index[name].append(getattr(record, name))
 
 
 def _write_index(path: str, index: dict[str, list]) -> None:
     columns = {name: np.array(index[name], dtype=dtype) for name, dtype in contract.INDEX_COLUMNS.items()}
+    for name, dtype in contract.INDEX_QUALITY_COLUMNS.items():
+        if None not in index[name]:  # a column with gaps would let a reader's filter drop what it knows nothing of
+            columns[name] = np.array(index[name], dtype=dtype)
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **columns)
     files.write_whole(path, buffer.getvalue())
@@ -159,11 +164,10 @@ def _description(job: Job, split: str) -> dict[str, Any]:
 
 
 def features(media: MediaSettings) -> dict[str, dict[str, Any]]:
-    """Returns the dtype and shape of the features that a model reads; null is a length that differs by clip."""
+    """Returns the dtype and shape of every feature of a record; null is a length that differs by clip."""
+    context = _CONTEXT | (_FLOW_CONTEXT if media.flow else {}) | (_AUDIO_CONTEXT if media.audio else {})
     described: dict[str, dict[str, Any]] = {
-        contract.EXAMPLE_ID: {"dtype": "string", "shape": []},
-        contract.LABEL_INDEX: {"dtype": "int64", "shape": []},
-        contract.LABEL_STRING: {"dtype": "string", "shape": []},
+        **{key: {"dtype": dtype, "shape": []} for key, dtype in context.items()},
         contract.IMAGE_ENCODED: {"dtype": "string", "shape": [None]},
         contract.IMAGE_TIMESTAMP: {"dtype": "int64", "shape": [None]},
     }
@@ -175,3 +179,35 @@ def features(media: MediaSettings) -> dict[str, dict[str, Any]]:
     if media.audio:
         described[contract.AUDIO_FLOATS] = {"dtype": "float32", "shape": [1, None]}
     return described
+
+
+def _dtypes(dtype: str, prefix: str, *names: str) -> dict[str, str]:
+    return {f"{prefix}/{name}": dtype for name in names}
+
+
+_QUALITY, _SOURCE = contract.QUALITY_PREFIX, contract.SOURCE_PREFIX
+# Of the context, which has one value a key (`media.encoding`).
+_CONTEXT = {
+    **dict.fromkeys((contract.EXAMPLE_ID, contract.DATASET_NAME, contract.DATA_PATH), "string"),
+    **dict.fromkeys((contract.MEDIA_ID, contract.SPLIT, contract.LABEL_STRING, contract.LABEL_TEXT), "string"),
+    **dict.fromkeys((contract.CLIP_START, contract.CLIP_END, contract.LABEL_INDEX), "int64"),
+    **_dtypes("string", contract.IMAGE_PREFIX, "format", "colorspace"),
+    **_dtypes("int64", contract.IMAGE_PREFIX, "channels", "height", "width"),
+    **_dtypes("float32", contract.IMAGE_PREFIX, "frame_rate"),
+    **_dtypes("string", _SOURCE, "uri", "codec"),
+    **_dtypes("int64", _SOURCE, "bytes", "crc32c", "width", "height", "rotation", "interlaced"),
+    **_dtypes("float32", _SOURCE, "duration_s"),
+    **_dtypes("int64", _QUALITY, "short", "damaged", "upscaled", "has_audio", "repeated_frames", "phash"),
+    **_dtypes("float32", _QUALITY, "mean_luma"),
+}
+_FLOW_CONTEXT = {
+    **_dtypes("string", contract.FLOW_PREFIX, "format"),
+    **_dtypes("int64", contract.FLOW_PREFIX, "channels", "height", "width"),
+    **_dtypes("float32", contract.FLOW_PREFIX, "frame_rate"),
+    **dict.fromkeys((contract.FLOW_SATURATION, f"{_QUALITY}/clipped_flow", f"{_QUALITY}/mean_flow_px"), "float32"),
+}
+_AUDIO_CONTEXT = {
+    contract.AUDIO_SAMPLE_RATE: "float32",
+    contract.AUDIO_NUM_CHANNELS: "int64",
+    contract.AUDIO_NUM_SAMPLES: "int64",
+}

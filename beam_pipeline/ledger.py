@@ -65,6 +65,13 @@ class StateRow:
     source_crc32c: int = -1  # -1: not known, so that the clip is tried again
     trimmed: str = ""
     visited: bool = False  # of a clip of the store: whether it is its site that said so
+    # What the record says of its pictures, for the index; None: there is no record, or no flow in it, or it was made
+    # by a version of this package that did not take it down.
+    upscaled: bool | None = None
+    repeated_frames: int | None = None
+    mean_luma: float | None = None
+    clipped_flow: float | None = None
+    mean_flow_px: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -270,7 +270,9 @@ class _Maker:
             rotated=clip.rotated,
             has_audio=clip.has_audio,
         )
-        made_from = StateRow(row, source_bytes=file.size, source_crc32c=clip.crc32c, trimmed=self._job.media.trimmed)
+        quality = {name: getattr(clip, name) for name in contract.INDEX_QUALITY_COLUMNS}
+        trimmed = self._job.media.trimmed
+        made_from = StateRow(row, source_bytes=file.size, source_crc32c=clip.crc32c, trimmed=trimmed, **quality)
         return made_from, clip.record
 
     def _failed(self, plan: Plan, reason: str, detail: str, tried: bool = True) -> StateRow:

@@ -72,6 +72,14 @@ INDEX_COLUMNS = {
     "rotated": "bool",
     "has_audio": "bool",
 }
+# Further columns, each there where it is known of every record of the split: `quality/<column>` of the record.
+INDEX_QUALITY_COLUMNS = {
+    "upscaled": "bool",
+    "repeated_frames": "int32",
+    "mean_luma": "float32",
+    "clipped_flow": "float32",
+    "mean_flow_px": "float32",
+}
 
 _SPLIT_ALIASES = {"validate": "val", "validation": "val", "valid": "val"}
 _SHARD_RE = re.compile(r"(?P<name>.+)-(?P<split>[A-Za-z0-9_]+)\.tfrecord-(?P<shard>\d{5,})-of-(?P<shards>\d{5,})")

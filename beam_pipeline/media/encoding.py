@@ -101,6 +101,11 @@ def _encode(task: ClipTask, crc32c: int) -> EncodedClip:
         damaged=frames.damaged,
         rotated=frames.rotation != 0,
         has_audio=has_audio,
+        upscaled=frames.upscaled,
+        repeated_frames=frames.repeated_frames,
+        mean_luma=float(frames.mean_luma),
+        clipped_flow=float(flow.clipped) if flow else None,
+        mean_flow_px=float(flow.mean_px) if flow else None,
     )
 
 

@@ -40,6 +40,11 @@ class EncodedClip:
     damaged: bool = False
     rotated: bool = False
     has_audio: bool = False
+    upscaled: bool = False
+    repeated_frames: int = 0
+    mean_luma: float = 0.0
+    clipped_flow: float | None = None  # None: without flow
+    mean_flow_px: float | None = None
 
 
 class FileError(ClipError):
