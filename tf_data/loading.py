@@ -233,7 +233,8 @@ def _from_index(
     if not len(records):
         raise ValueError(f"{folder}: split {'+'.join(map(str, parts))} has no record; its ledger says why")
     rows = order.read_order(
-        len(records),
+        [len(records)],
+        weights=None,
         seed=run.seed,
         shuffle=run.shuffle,
         num_epochs=run.num_epochs,

@@ -1,13 +1,23 @@
 """In which order records are read: computed from the seed, the epoch and the host, not stored in buffers.
 
-    epoch_keys ─▶ for each, steps 0 … ─▶ position = step · hosts + host ─▶ row = permutation(seed, epoch)[position]
+    step ─▶ epoch, and the position in it that is this host's ─▶ row = permutation(seed, epoch)[position]
 
 So the order costs no memory, a shuffle reaches over all records, hosts share out the records exactly, and a checkpoint
-of the iterator holds a few numbers.
+of the iterator holds a few numbers. The source is a range over all steps, which the tf.data service can hand out to its
+workers (`ShardingPolicy.DYNAMIC`).
+
+Two forms of the permutation:
+
+- *Runs* of neighbouring rows stay together, for storage that reads neighbours in one request.
+- *Weights*: an epoch still has as many examples as there are records, and each data set has its share of them.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
 import tensorflow as tf
 
 # Rounds of the cipher behind RandomIndexShuffle, and words of its key. At the 4 rounds and 2 free words of
@@ -15,6 +25,8 @@ import tensorflow as tf
 # 27 times what chance gives, for 4 to 6 records); with 3 free words and 8 rounds or more it is what chance gives.
 _SHUFFLE_ROUNDS = 12
 _SHUFFLE_SALT = 0x6F726465  # sets the order's randomness apart from the clips'
+_MAX_KEYS = 4096  # drawn when a pass begins, in a tenth of a second; further epochs' keys are computed from them
+_FIRST_ROW, _PASS, _DATA_SET, _LAP = range(4)  # what else is drawn from an epoch's key
 
 
 def epoch_keys(num_epochs: int | None) -> tf.data.Dataset:
@@ -39,12 +51,12 @@ def epoch_keys(num_epochs: int | None) -> tf.data.Dataset:
     return keys.take(1).repeat(num_epochs)
 
 
-def permuted(position: tf.Tensor, num_records: int, seed: int, epoch_key: tf.Tensor) -> tf.Tensor:
+def permuted(position: tf.Tensor, num_records: int | tf.Tensor, seed: int, epoch_key: tf.Tensor) -> tf.Tensor:
     """Returns the row at a position of an epoch's order: a permutation of 0 … num_records - 1, computed pointwise.
 
     Args:
       position: int64 scalar in [0, num_records).
-      num_records: how many there are.
+      num_records: how many there are, at least 1.
       seed: the data set's seed, of up to 63 bits.
       epoch_key: int64 scalar.
     """
@@ -53,9 +65,38 @@ def permuted(position: tf.Tensor, num_records: int, seed: int, epoch_key: tf.Ten
     return tf.raw_ops.RandomIndexShuffle(
         index=position,
         seed=words,
-        max_index=tf.constant(num_records - 1, tf.int64),
+        max_index=tf.cast(num_records - 1, tf.int64),
         rounds=_SHUFFLE_ROUNDS,
     )
+
+
+def permuted_in_runs(
+    position: tf.Tensor, num_records: int | tf.Tensor, run_length: int, seed: int, epoch_key: tf.Tensor
+) -> tf.Tensor:
+    """Returns the row at a position of an order in which `run_length` neighbouring rows follow each other.
+
+        11 rows, runs of 3      0   1 | 2   3   4 | 5   6   7 | 8   9  10
+        their positions         9  10   6   7   8   0   1   2   3   4   5
+
+    Where the first run begins (here at row 2) is drawn for each epoch, so that no rows are always together. What is
+    left over, around the end of the rows, comes last.
+
+    Args:
+      position: int64 scalar in [0, num_records).
+      num_records: how many there are, at least 1.
+      run_length: rows of a run; 1 is `permuted`.
+      seed: the data set's seed, of up to 63 bits.
+      epoch_key: int64 scalar.
+    """
+    if run_length == 1:
+        return permuted(position, num_records, seed, epoch_key)
+    size = tf.cast(num_records, tf.int64)
+    num_runs = size // run_length
+    turn = tf.minimum(position // run_length, tf.maximum(num_runs - 1, 0))
+    run = permuted(turn, tf.maximum(num_runs, 1), seed, epoch_key)
+    in_order = tf.where(position < num_runs * run_length, run * run_length + position % run_length, position)
+    first = permuted(tf.constant(0, tf.int64), size, seed, _fold(epoch_key, _FIRST_ROW, 0))
+    return (first + in_order) % size
 
 
 def steps_per_epoch(num_records: int, num_hosts: int) -> int:
@@ -63,37 +104,166 @@ def steps_per_epoch(num_records: int, num_hosts: int) -> int:
     return -(-num_records // num_hosts)
 
 
+def host_position(
+    step: tf.Tensor, num_records: int, *, num_hosts: int, host: int, run_length: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the position in an epoch's order that a host reads at a step, and whether it is its own.
+
+    Hosts take whole runs by turns. What is left when there is no longer one for each is cut into equal parts, so that
+    an epoch has `steps_per_epoch` steps, and fewer than `num_hosts` of all hosts' steps repeat a position.
+
+    Args:
+      step: int64 scalar in [0, steps_per_epoch).
+      num_records: positions of an epoch.
+      num_hosts: how many hosts share them.
+      host: which of them this is, from 0.
+      run_length: positions of a run.
+
+    Returns:
+      An int64 scalar in [0, num_records), and a bool scalar: False where it is another host's, read to fill up.
+    """
+    whole = num_records // (run_length * num_hosts) * run_length  # steps in which every host has a run
+    part = steps_per_epoch(num_records, num_hosts) - whole
+    in_runs = (step // run_length * num_hosts + host) * run_length + step % run_length
+    in_rest = whole * num_hosts + host * part + step - whole
+    position = tf.where(step < whole, in_runs, in_rest)
+    return position % num_records, position < num_records
+
+
+def shares(weights: Sequence[float], num_examples: int) -> np.ndarray:
+    """Returns how many of an epoch's examples each data set gives: int64, by largest remainder, their sum exact.
+
+    Raises:
+      ValueError: a weight is not a positive number, or so small that its data set would give none.
+    """
+    for weight in weights:
+        if not 0 < weight < math.inf:
+            raise ValueError(f"weights must be positive numbers, got {weight!r} among {list(weights)}")
+    exact = np.asarray(weights, np.float64) / math.fsum(weights) * num_examples
+    counts = np.floor(exact).astype(np.int64)
+    counts[np.argsort(counts - exact, kind="stable")[: num_examples - counts.sum()]] += 1
+    if not counts.all():
+        least = int(np.argmin(counts))
+        raise ValueError(
+            f"weights: {weights[least]!r} among {list(weights)} is less than one of the {num_examples} examples of an "
+            "epoch; give it more, or leave its data set out"
+        )
+    return counts
+
+
 def read_order(
-    num_records: int, *, seed: int, shuffle: bool, num_epochs: int | None, num_hosts: int = 1, host: int = 0
+    sizes: Sequence[int],
+    *,
+    weights: Sequence[float] | None,
+    seed: int,
+    shuffle: bool,
+    num_epochs: int | None,
+    num_hosts: int = 1,
+    host: int = 0,
+    run_length: int = 1,
 ) -> tf.data.Dataset:
     """Yields (row, epoch key, real) for each record that a host reads, in order.
 
-    Each row is read by exactly one host in each epoch. Where the hosts do not divide the rows, the last step of some
-    hosts repeats a row of the same epoch, with `real` False.
+    An epoch has `sum(sizes)` examples, each read by exactly one host. Where the hosts do not divide them, the last step
+    of some hosts repeats an example of the same epoch, with `real` False.
+
+    Without weights an epoch is every row once. With them, data set i gives the share `weights[i] / sum(weights)` of the
+    examples (see `shares`), at places spread at random over the epoch. It reads its rows in passes, each row once a
+    pass: in an epoch of n examples from a data set of N rows, every row comes ⌊n/N⌋ or ⌈n/N⌉ times. The epoch key of a
+    second pass is another one, so that a clip which comes twice in an epoch is seen in two views. Every epoch begins
+    a new pass: of a data set larger than its share, an epoch reads another random part.
 
     Args:
-      num_records: rows of the index.
+      sizes: records of each data set; rows count through all of them, one data set after the other.
+      weights: positive and relative to each other, one for each data set; None for every row once.
       seed: of the shuffle.
-      shuffle: False reads the rows as they are.
+      shuffle: False reads the rows as they are; with weights, those of each data set, at places evenly spread (and of
+        a data set larger than its share, the same first rows in each epoch).
       num_epochs: None for no end.
       num_hosts: how many hosts share the rows.
       host: which of them this is, from 0.
+      run_length: so many neighbouring rows follow each other on one host (see `permuted_in_runs`), which storage can
+        read in one request. With weights, runs of examples and runs of rows do not begin together, so that a run of
+        examples is mostly of two pieces.
 
     Returns:
       A data set of (int64, int64, bool) scalars of known cardinality.
+
+    Raises:
+      ValueError: there is no record, or the weights are not one positive number for each data set.
     """
+    num_records = sum(sizes)
+    if not num_records:
+        raise ValueError(f"sizes: there is no record to read, got {list(sizes)}")
     steps = steps_per_epoch(num_records, num_hosts)
 
-    def order_of_epoch(epoch_key: tf.Tensor) -> tf.data.Dataset:
-        def at(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            position = step * num_hosts + host
-            row = position % num_records
-            if shuffle:
-                row = permuted(row, num_records, seed, epoch_key)
-            return row, epoch_key, position < num_records
+    def shuffled(position: tf.Tensor, size: int | tf.Tensor, epoch_key: tf.Tensor) -> tf.Tensor:
+        return permuted_in_runs(position, size, run_length, seed, epoch_key) if shuffle else position
 
-        return tf.data.Dataset.range(steps).map(at)
+    def every_row_once(position: tf.Tensor, epoch_key: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return shuffled(position, num_records, epoch_key), epoch_key
 
-    order = epoch_keys(num_epochs).flat_map(order_of_epoch)
-    length = tf.data.INFINITE_CARDINALITY if num_epochs is None else steps * num_epochs
-    return order.apply(tf.data.experimental.assert_cardinality(length))
+    row_at = every_row_once if weights is None else _mixture(sizes, weights, shuffle, shuffled)
+
+    def at(step: tf.Tensor, keys: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        position, real = host_position(step % steps, num_records, num_hosts=num_hosts, host=host, run_length=run_length)
+        return *row_at(position, _epoch_key(keys, step // steps)), real
+
+    num_steps = np.iinfo(np.int64).max if num_epochs is None else steps * num_epochs
+    order = tf.data.Dataset.zip((tf.data.Dataset.range(num_steps), _keys_of_pass(num_epochs))).map(at)
+    return _endless(order) if num_epochs is None else order
+
+
+def _mixture(
+    sizes: Sequence[int],
+    weights: Sequence[float],
+    shuffle: bool,
+    shuffled: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor],
+) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    """Returns the function from (position, epoch key) to (row, epoch key) of weighted data sets.
+
+    An epoch's draws, of the first data set, then the second and so on, are permuted as rows are; the k-th draw of a
+    data set of N rows is its pass k // N and, in the permutation of that pass, position k % N.
+    """
+    if len(weights) != len(sizes) or not all(sizes):
+        raise ValueError(f"weights {list(weights)} must be one for each data set, none empty, got sizes {list(sizes)}")
+    counts = shares(weights, sum(sizes))
+    first_draw, first_row = (tf.constant(np.cumsum([0, *n])[:-1], tf.int64) for n in (counts, sizes))
+    size_of = tf.constant(sizes, tf.int64)
+    # Draw k of n has its place at (k + ½) / n of the epoch.
+    spread = np.argsort(np.concatenate([(np.arange(n) + 0.5) / n for n in counts]), kind="stable")
+    drawn_at = None if shuffle else tf.constant(spread, tf.int64)
+
+    def row_at(position: tf.Tensor, epoch_key: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        draw = shuffled(position, sum(sizes), epoch_key) if drawn_at is None else drawn_at[position]
+        source = tf.searchsorted(first_draw, draw[tf.newaxis], side="right")[0] - 1
+        nth = draw - first_draw[source]
+        number_of_pass = nth // size_of[source]
+        key_of_pass = tf.where(number_of_pass == 0, epoch_key, _fold(epoch_key, _PASS, number_of_pass))
+        key_of_rows = _fold(key_of_pass, _DATA_SET, source)
+        row = shuffled(nth % size_of[source], size_of[source], key_of_rows)
+        return first_row[source] + row, key_of_pass
+
+    return row_at
+
+
+def _keys_of_pass(num_epochs: int | None) -> tf.data.Dataset:
+    """Yields the same tensor for ever: the epoch keys of this pass over the data set, int64 [≤ _MAX_KEYS]."""
+    num_keys = min(num_epochs or _MAX_KEYS, _MAX_KEYS)
+    keys = epoch_keys(num_keys).batch(num_keys, drop_remainder=True)
+    return _endless(keys.flat_map(lambda keys: tf.data.Dataset.from_tensors(keys).repeat()))
+
+
+def _epoch_key(keys: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
+    lap = epoch // _MAX_KEYS
+    key = keys[epoch % _MAX_KEYS]
+    return tf.where(lap == 0, key, _fold(key, _LAP, lap))
+
+
+def _fold(key: tf.Tensor, use: int, number: tf.Tensor | int) -> tf.Tensor:
+    """Returns another key, an int64 scalar, for each number and each use of the numbers."""
+    return tf.random.fold_in(tf.stack([key, tf.constant(use, tf.int64)]), number, alg="philox")[0]
+
+
+def _endless(ds: tf.data.Dataset) -> tf.data.Dataset:
+    return ds.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))

@@ -17,8 +17,8 @@ def _rows(order: tf.data.Dataset) -> list[int]:
 
 
 def _order(num_records: int = 50, **keywords: object) -> tf.data.Dataset:
-    values = {"seed": 0, "shuffle": True, "num_epochs": 1} | keywords
-    return read_order(num_records, **values)  # type: ignore[arg-type]
+    values = {"weights": None, "seed": 0, "shuffle": True, "num_epochs": 1} | keywords
+    return read_order([num_records], **values)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("num_records", [1, 2, 3, 64, 1000])
