@@ -227,9 +227,7 @@ def _from_index(
         _check_crop(wanted, info)
         _warn_if_incomplete(info, part.split)
     info = infos[0]
-    records = index.join(
-        [index.read_records(folder, info.name, part, len(info.splits[part.split].shard_lengths)) for part in parts]
-    )
+    records, _ = index.read_records(info, parts)
     if not len(records):
         raise ValueError(f"{folder}: split {'+'.join(map(str, parts))} has no record; its ledger says why")
     rows = order.read_order(

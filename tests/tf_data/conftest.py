@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import simplejpeg
 
-from beam_pipeline.records import sequence_example
+from beam_pipeline.records import SequenceExample, sequence_example
 from beam_pipeline.tfrecord import ShardWriter
 from tf_data import contract
 
@@ -22,6 +22,7 @@ FPS = 25
 SAMPLE_RATE = 1000
 LEVELS_PER_FRAME = 6  # what a JPEG does to a flat colour is less than half of it
 BLOCK = 8  # of constant colour, a JPEG block: it survives the encoder unchanged
+FLAGS = {"quality/short": 0, "quality/damaged": 0, "quality/has_audio": 1, "source/rotation": 0}
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class FakeClip:
     height: int = HEIGHT
     width: int = WIDTH
     num_samples: int | None = None  # None: as long as the frames
-    flags: Mapping[str, int] = field(default_factory=dict)
+    flags: Mapping[str, Any] = field(default_factory=dict)  # of the context, in place of `FLAGS` or beside them
     drop: tuple[str, ...] = ()  # keys left out of the record
     flow: tuple[bytes, ...] | None = None  # JPEG frames in place of `flow_picture`'s
 
@@ -70,10 +71,7 @@ def record(clip: FakeClip) -> bytes:
         "image/frame_rate": float(FPS),
         contract.FLOW_SATURATION: 20.0,
         contract.AUDIO_SAMPLE_RATE: float(SAMPLE_RATE),
-        "quality/short": 0,
-        "quality/damaged": 0,
-        "quality/has_audio": 1,
-        "source/rotation": 0,
+        **FLAGS,
         **clip.flags,
     }
     size = (clip.height, clip.width)
@@ -90,6 +88,25 @@ def record(clip: FakeClip) -> bytes:
     )
 
 
+def said_of(clip: FakeClip, column: str) -> Any:
+    """What the index says of a clip: what its record says; None for what that leaves out."""
+    if column == "rotated":
+        return clip.flags.get("source/rotation", 0) != 0
+    return clip.flags.get(f"{contract.QUALITY_PREFIX}/{column}", FLAGS.get(f"{contract.QUALITY_PREFIX}/{column}"))
+
+
+def features_of(clip: FakeClip) -> dict[str, dict[str, Any]]:
+    """The features of a clip's record as metadata describe them."""
+    example = SequenceExample.FromString(record(clip))
+    dtypes = {"bytes_list": "string", "int64_list": "int64", "float_list": "float32"}
+    context = {key: [value, []] for key, value in example.context.feature.items()}
+    lists = {key: [value.feature[0], [None]] for key, value in example.feature_lists.feature_list.items()}
+    return {
+        key: {"dtype": dtypes[value.WhichOneof("kind")], "shape": shape}
+        for key, (value, shape) in (context | lists).items()
+    }
+
+
 def write_split(
     folder: Path,
     clips: Sequence[FakeClip],
@@ -102,7 +119,8 @@ def write_split(
     """Writes shards, index, labels and metadata as a run of the job leaves them; clips go to the shards by turns."""
     folder.mkdir(parents=True, exist_ok=True)
     name = "fake"
-    columns: dict[str, list[Any]] = {column: [] for column in contract.INDEX_COLUMNS}
+    dtypes = contract.INDEX_COLUMNS | contract.INDEX_QUALITY_COLUMNS
+    columns: dict[str, list[Any]] = {column: [] for column in dtypes}
     lengths = []
     for shard in range(num_shards):
         mine = clips[shard::num_shards]
@@ -120,11 +138,11 @@ def write_split(
                     "num_frames": clip.num_frames,
                 }
                 for column, values in columns.items():
-                    values.append(row.get(column, False))
+                    values.append(row[column] if column in row else said_of(clip, column))
     buffer = io.BytesIO()
-    np.savez(buffer, **{c: np.array(v, contract.INDEX_COLUMNS[c]) for c, v in columns.items()})
+    np.savez(buffer, **{c: np.array(v, dtypes[c]) for c, v in columns.items() if None not in v})
     (folder / contract.index_file(split)).write_bytes(buffer.getvalue())
-    labels = sorted({f"class {clip.label}" for clip in clips if clip.label >= 0})
+    labels = [f"class {label}" for label in range(1 + max((clip.label for clip in clips), default=-1))]
     (folder / contract.LABELS_FILE).write_text("\n".join(labels) + "\n")
     info = {
         "name": name,
@@ -140,7 +158,7 @@ def write_split(
         "num_shards": num_shards,
         "labels": len(labels),
         "frame_rate": FPS,
-        "features": {contract.IMAGE_ENCODED: {"dtype": "bytes", "shape": [None]}},
+        "features": features_of(clips[0]) if clips else {},
         "flow": {"method": "tvl1", "bound_px": 20.0, "storage": "jpeg444", "quality": 95}
         if "flow" in streams
         else None,
