@@ -50,7 +50,8 @@ class ObjectStore:
       faults: an answer to a read takes the first of them: a status, or a number of bytes below 0 after which the
         connection breaks (-1 before the first).
       requests: what was asked so far.
-      most_at_once: the largest number of reads that were answered at the same time.
+      at_least: reads get no answer before so many are asked for at once; 503 if that takes longer than 20 s.
+      most_at_once: the largest number of reads that were asked for at once.
     """
 
     folder: Path
@@ -58,11 +59,12 @@ class ObjectStore:
     bytes_per_s: float = 0
     faults: list[int] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
+    at_least: int = 0
     most_at_once: int = 0
 
     def __enter__(self) -> ObjectStore:
         certificate, self.tls = _certificate(self.folder)
-        self.lock = threading.Lock()
+        self.lock = threading.Condition()
         self.at_once = 0
         self.server = _Server(("127.0.0.1", 0), _Handler)
         self.server.store = self
@@ -123,12 +125,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = False
 
     def do_GET(self) -> None:
-        store = self.server.store
-        time.sleep(store.first_byte_s)
         asked = urlsplit(self.path)
         if self.host == "storage.googleapis.com":
-            self._read(unquote(asked.path).lstrip("/"))
-        elif listing := re.fullmatch(r"/storage/v1/b/([^/]+)/o", asked.path):
+            return self._read(unquote(asked.path).lstrip("/"))
+        time.sleep(self.server.store.first_byte_s)
+        if listing := re.fullmatch(r"/storage/v1/b/([^/]+)/o", asked.path):
             self._list(listing[1], {key: values[0] for key, values in parse_qs(asked.query).items()})
         elif stat := re.fullmatch(r"/storage/v1/b/([^/]+)/o/([^/]+)", asked.path):
             self._stat(f"{stat[1]}/{unquote(stat[2])}")
@@ -145,8 +146,13 @@ class _Handler(BaseHTTPRequestHandler):
             fault = store.faults.pop(0) if store.faults else 0
             store.at_once += 1
             store.most_at_once = max(store.most_at_once, store.at_once)
+            store.lock.notify_all()
+            enough = store.lock.wait_for(lambda: store.most_at_once >= store.at_least, timeout=20)
         try:
-            if fault > 0 or not path.is_file():
+            time.sleep(store.first_byte_s)
+            if not enough:
+                self._send(503, b"")
+            elif fault > 0 or not path.is_file():
                 self._send(fault or 404, b"")
             elif size <= 0:
                 self._send(416, b"")
