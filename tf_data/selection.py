@@ -43,7 +43,7 @@ _DTYPES = {
     "float": (tf.float32, np.float32),
     "flag": (tf.int64, np.bool_),
 }
-_EXPECTED = {"string": "text", "int": "integers", "float": "numbers", "flag": "True or False"}
+_EXPECTED = {"string": "text", "int": "integers of 64 bits", "float": "numbers", "flag": "True or False"}
 _HINT = "A condition is applied to a whole array or tensor at once: write &, | and ~ for and, or and not, and give a "
 
 
@@ -188,7 +188,8 @@ def _typed(condition: Condition, kind: str) -> np.ndarray:
     for value in values:
         is_wrong_bool = isinstance(value, bool) and kind != "flag"
         is_no_flag = kind == "flag" and value not in (0, 1)
-        if not isinstance(value, accepted[kind]) or is_wrong_bool or is_no_flag:
+        is_too_large = kind == "int" and isinstance(value, int) and not -(2**63) <= value < 2**63
+        if not isinstance(value, accepted[kind]) or is_wrong_bool or is_no_flag or is_too_large:
             raise ValueError(f"where: {condition.key!r} is compared with {_EXPECTED[kind]}, got {value!r}")
     if kind == "string":
         return np.array([value.encode() if isinstance(value, str) else value for value in values], object)

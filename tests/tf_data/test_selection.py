@@ -179,15 +179,16 @@ def test_what_is_no_condition_is_refused(where: Any, message: str) -> None:
 
 
 WRONG_TYPES: list[tuple[dict[str, Any], str]] = [
-    ({"num_frames": 1.5}, "'num_frames' is compared with integers, got 1.5"),
-    ({"num_frames": "64"}, "'num_frames' is compared with integers, got '64'"),
-    ({"repeated_frames": True}, "'repeated_frames' is compared with integers, got True"),
+    ({"num_frames": 1.5}, "'num_frames' is compared with integers of 64 bits, got 1.5"),
+    ({"num_frames": 2**63}, "'num_frames' is compared with integers of 64 bits, got 9223372036854775808"),
+    ({"num_frames": "64"}, "'num_frames' is compared with integers of 64 bits, got '64'"),
+    ({"repeated_frames": True}, "'repeated_frames' is compared with integers of 64 bits, got True"),
     ({"mean_luma": ["bright"]}, "'mean_luma' is compared with numbers, got 'bright'"),
     ({"short": 2}, "'short' is compared with True or False, got 2"),
     ({"short": "yes"}, "'short' is compared with True or False, got 'yes'"),
     ({"clip_id": 7}, "'clip_id' is compared with text, got 7"),
-    ({"label": 1.0}, "'label' is compared with integers, got 1.0"),
-    ({"label": [True]}, "'label' is compared with integers, got True"),
+    ({"label": 1.0}, "'label' is compared with integers of 64 bits, got 1.0"),
+    ({"label": [True]}, "'label' is compared with integers of 64 bits, got True"),
 ]
 
 
