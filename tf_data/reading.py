@@ -24,6 +24,7 @@ FRAMING_BYTES = 16  # around a record: its length and two checksums
 # Far away, so many reads are under way as hold this together, within bounds. benchmarks/remote.py shows what each buys.
 _READ_AHEAD_BYTES = 256 << 20
 _FEWEST_READS, _MOST_READS = 4, 64
+_RUN_BYTES, _LONGEST_RUN = 2 << 20, 16  # a request of less is mostly waiting
 _SHARD_BUFFER_BYTES = 16 << 20  # a request of reading a whole shard far away
 
 # TensorFlow's client of gs:// reads blocks of this size unless told otherwise before it is imported: gcs_file_system.cc
@@ -195,6 +196,11 @@ def _attempt(
 
 def _mean_bytes(records: Records) -> float:
     return float(np.mean(records.length)) + FRAMING_BYTES
+
+
+def choose_run_length(records: Records) -> int:
+    """Returns how many neighbours to read in one request far away: as many as have 2 MB together, but 1 to 16."""
+    return int(min(max(_RUN_BYTES / _mean_bytes(records), 1), _LONGEST_RUN))
 
 
 def choose_reads_in_flight(records: Records, run_length: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -168,6 +169,25 @@ def test_far_away_as_many_reads_are_under_way_as_hold_256_mb_but_4_to_64(
     column = np.full(10, record_bytes, np.int64)
     records = Records(("a",), path=column, offset=column, length=column, clip_key=column, label=column)
     assert reading.choose_reads_in_flight(records, run_length) == expected
+
+
+@pytest.mark.parametrize(("record_bytes", "expected"), [(7_000_000, 1), (200_000, 10), (1000, 16)])
+def test_far_away_small_records_are_read_in_runs_of_2_mb(record_bytes: int, expected: int) -> None:
+    column = np.full(10, record_bytes, np.int64)
+    records = Records(("a",), path=column, offset=column, length=column, clip_key=column, label=column)
+    assert reading.choose_run_length(records) == expected
+
+
+def test_blocks_of_many_times_what_is_read_are_warned_of(records: Records, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GCS_READAHEAD_BUFFER_SIZE_BYTES", raising=False)
+    monkeypatch.delenv("GCS_READ_CACHE_BLOCK_SIZE_MB", raising=False)
+    with pytest.warns(UserWarning, match=r"gs://a/b: TensorFlow reads gs:// in blocks of 64 MB.*BLOCK_SIZE_MB=0"):
+        reading.warn_of_blocks("gs://a/b", records, 1)
+    with warnings.catch_warnings(action="error"):
+        reading.warn_of_blocks("/a/b", records, 1)
+        reading.warn_of_blocks("gs://a/b", replace(records, length=records.length + 50_000_000), 1)
+        monkeypatch.setenv("GCS_READ_CACHE_BLOCK_SIZE_MB", "0")
+        reading.warn_of_blocks("gs://a/b", records, 1)
 
 
 @pytest.mark.parametrize(
