@@ -31,28 +31,39 @@ def decode_views(encoded: tf.Tensor, frames: tf.Tensor, windows: tf.Tensor, *, c
     tops, lefts = windows[:, 0], windows[:, 1]
     top, left = tf.reduce_min(tops), tf.reduce_min(lefts)
     bottom, right = tf.reduce_max(tops) + height, tf.reduce_max(lefts) + width
-    # Where chroma is subsampled, a column at the edge of what is decoded lacks a neighbour to interpolate with, and is
-    # up to 14 levels off: so one column more is decoded on both sides, and left out again. At the frame's own edge the
-    # other side gets both: with fewer than three columns the decoder does not interpolate at all.
-    first = tf.maximum(left - 1, 0)
-    last = tf.minimum(first + right - left + 2, tf.io.extract_jpeg_shape(encoded[0])[1])
-    decoded = tf.stack([top, first, bottom - top, last - first])
+    first, last = _columns_to_decode(left, right, tf.io.extract_jpeg_shape(encoded[0])[1])
+    decoded_window = tf.stack([top, first, bottom - top, last - first])
 
     def crops_of(jpeg: tf.Tensor) -> tf.Tensor:
-        pixels = tf.io.decode_and_crop_jpeg(jpeg, decoded, channels=3, dct_method=method)
-        crops = [
-            pixels[y : y + height, x : x + width, :channels]
-            for y, x in zip(tf.unstack(tops - top), tf.unstack(lefts - first), strict=True)
-        ]
-        return tf.stack(crops)
+        pixels = tf.io.decode_and_crop_jpeg(jpeg, decoded_window, channels=3, dct_method=method)
+        # Cut out while the frame is in the cache. A slice that is the whole of it costs nothing.
+        corners = zip(tf.unstack(tops - top), tf.unstack(lefts - first), strict=True)
+        return tf.stack([tf.slice(pixels, [y, x, 0], [height, width, channels]) for y, x in corners])
 
-    once, place = tf.unique(tf.reshape(frames, [-1]))
+    is_one_view = num_clips * num_crops == 1
+    once, places = (frames[0], None) if is_one_view else tf.unique(tf.reshape(frames, [-1]))
     crops = tf.map_fn(
         crops_of,
         tf.gather(encoded, once),
         fn_output_signature=tf.TensorSpec([num_crops, None, None, channels], tf.uint8),
         parallel_iterations=1,
     )
-    place = tf.reshape(place, [num_clips, 1, -1]) * num_crops + tf.range(num_crops)[:, tf.newaxis]
-    views = tf.gather(tf.reshape(crops, [-1, height, width, channels]), place)
-    return tf.reshape(views, [num_clips * num_crops, frames.shape[1] or -1, height, width, channels])
+    crops = tf.reshape(crops, [-1, height, width, channels])
+    if not is_one_view:
+        places = tf.reshape(places, [num_clips, 1, -1]) * num_crops + tf.range(num_crops)[:, tf.newaxis]
+        crops = tf.gather(crops, places)
+    num_frames = frames.shape[1] or tf.shape(frames)[1]
+    return tf.reshape(crops, [num_clips * num_crops, num_frames, height, width, channels])
+
+
+def _columns_to_decode(left: tf.Tensor, right: tf.Tensor, frame_width: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The columns from which [left, right) gets the pixels of the whole frame.
+
+    Where chroma has half the columns, those of a pixel are interpolated between two, and at the edge of what is decoded
+    one is missing: pixels are up to 14 levels off. The decoder begins at a multiple of 16 columns (a block of chroma),
+    so on the left that is the first column of such a block, and on the right one that ends a pair. Of fewer than three
+    columns it interpolates none.
+    """
+    first = tf.where(left % 16 == 0, tf.maximum(left - 1, 0), left)
+    last = tf.maximum(right + (1 - right % 2), 3)
+    return first, tf.minimum(last, frame_width)
