@@ -10,18 +10,53 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tf_data.augment import ColourJitter as ColourJitter
+    from tf_data.augment import Greyscale as Greyscale
+    from tf_data.augment import Mix as Mix
+    from tf_data.augment import RandAugment as RandAugment
+    from tf_data.augment import RandomErasing as RandomErasing
     from tf_data.catalog import DatasetNotFoundError as DatasetNotFoundError
     from tf_data.info import Info as Info
-    from tf_data.loading import ReadConfig as ReadConfig
     from tf_data.loading import load as load
+    from tf_data.model_input import to_model_input as to_model_input
+    from tf_data.numpy_batches import as_numpy as as_numpy
+    from tf_data.presets import PRESETS as PRESETS
+    from tf_data.presets import Preset as Preset
+    from tf_data.source import ReadConfig as ReadConfig
+    from tf_data.views import Views as Views
 
 _MODULE_OF = {
+    "PRESETS": "tf_data.presets",
+    "ColourJitter": "tf_data.augment",
     "DatasetNotFoundError": "tf_data.catalog",
+    "Greyscale": "tf_data.augment",
     "Info": "tf_data.info",
-    "ReadConfig": "tf_data.loading",
+    "Mix": "tf_data.augment",
+    "Preset": "tf_data.presets",
+    "RandAugment": "tf_data.augment",
+    "RandomErasing": "tf_data.augment",
+    "ReadConfig": "tf_data.source",
+    "Views": "tf_data.views",
+    "as_numpy": "tf_data.numpy_batches",
     "load": "tf_data.loading",
+    "to_model_input": "tf_data.model_input",
 }
-__all__ = ["DatasetNotFoundError", "Info", "ReadConfig", "load"]
+__all__ = [
+    "PRESETS",
+    "ColourJitter",
+    "DatasetNotFoundError",
+    "Greyscale",
+    "Info",
+    "Mix",
+    "Preset",
+    "RandAugment",
+    "RandomErasing",
+    "ReadConfig",
+    "Views",
+    "as_numpy",
+    "load",
+    "to_model_input",
+]
 
 
 def __getattr__(name: str) -> Any:

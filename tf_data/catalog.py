@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from tf_data import contract
+from tf_data.checks import nearest
 from tf_data.info import split_names
-from tf_data.presets import nearest
 
 DATA_DIR_VARIABLE = "KINETICS_DATA_DIR"
 _DEFAULT_DATA_DIR = "~/kinetics_tfrecords"

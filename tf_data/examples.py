@@ -1,17 +1,61 @@
-"""One record to one element, phase by phase: parse, sample, decode, crop, flip, normalise."""
+"""One record to one element, phase by phase: parse, sample, decode, resize, augment, flip, normalise."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
-from tf_data import sampling, views
+from tf_data import augment, geometry, sampling
+from tf_data.decoding import decode_views
 from tf_data.info import Info
-from tf_data.parsing import ParsedClip, parse
-from tf_data.presets import Views
+from tf_data.model_input import blank, normalise
+from tf_data.parsing import Boxes, ParsedClip, parse
+from tf_data.randomness import AUGMENT, MIX_KEY, SEGMENTS, Draw, draw, more_uniforms, subkey
+from tf_data.views import Views
 
 _CHANNELS = {"rgb": 3, "flow": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """How elements are made of records, the same for all of them.
+
+    `extras` are of `parsing.EXTRAS`; `num_boxes` is how many boxes an element has room for. `flip_targets[label]` is
+    the label of a mirrored clip, -1 where clips of that label are never mirrored; None where mirroring changes no
+    label. `flip_on_host` is False where elements tell in `flip` whether the device is to mirror them. `tell_mask` adds
+    `mask`, whether the element is real or repeats another; `tell_mix_key` adds what `batches.mix_batches` takes out.
+    """
+
+    seed: int
+    views: Views
+    info: Info
+    extras: tuple[str, ...] = ()
+    num_boxes: int = 0
+    flip_targets: np.ndarray | None = None
+    flip_on_host: bool = True
+    tell_mask: bool = False
+    tell_mix_key: bool = False
+
+
+class _Time(NamedTuple):
+    """When the views of a clip are."""
+
+    frames: tf.Tensor  # int32 [num_clips, T], stored frames
+    starts: tf.Tensor  # int32 [num_clips], the first frame of each window
+    mask: tf.Tensor | None  # bool [num_clips, T], False past the clip's last frame
+    reverse: tf.Tensor | None  # bool scalar, whether time runs backwards
+
+
+class _Place(NamedTuple):
+    """Where the views of a clip are."""
+
+    windows: tf.Tensor  # int32 [n, 4] of the stored frames
+    size: tf.Tensor  # int32 [2], height and width of a view
+    frame_size: tf.Tensor  # int32 [2], of the stored frames
 
 
 def example(
@@ -19,11 +63,10 @@ def example(
     place: tf.Tensor,
     *,
     epoch_key: tf.Tensor,
-    clip_key: tf.Tensor | None,
-    seed: int,
-    wanted: Views,
-    info: Info,
-    extras: Sequence[str],
+    making: Making,
+    clip_key: tf.Tensor | None = None,
+    label: tf.Tensor | None = None,
+    real: tf.Tensor | bool = True,
 ) -> dict[str, tf.Tensor]:
     """Makes the element of one record.
 
@@ -31,88 +74,213 @@ def example(
       record: string scalar, a serialised SequenceExample.
       place: string scalar for error messages, where it is from.
       epoch_key: int64 scalar.
+      making: how.
       clip_key: int64 scalar; None takes a hash of the record's own id.
-      seed: the data set's seed.
-      wanted: what to take of the clip.
-      info: gives the rates of frames and samples.
-      extras: which of `parsing.EXTRAS` to add.
+      label: int64 scalar; None takes the record's own.
+      real: bool scalar, for `mask`.
 
     Returns:
-      The streams of `wanted`, `label` and the extras; with several views each stream has an axis for them in front,
-      all crops of the first window first.
+      The streams asked for, `label`, the extras, `frame_mask`, `flip` and boxes where asked for. With several views the
+      streams, `frame_mask` and boxes have an axis for them in front, all crops of the first window first.
     """
-    clip = parse(record, place, wanted.streams, extras)
-    drawn = views.draw(seed, epoch_key, clip.name_key if clip_key is None else clip_key)
-    starts = _starts(clip.num_frames, wanted, drawn)
-    frames = sampling.frame_indices(starts, clip.num_frames, wanted.num_frames, wanted.stride)
-    flip = drawn.flip < wanted.flip_probability
-    element = {}
-    for stream in wanted.streams:
+    views, info = making.views, making.info
+    clip = parse(record, place, views.streams, making.extras, boxes=making.num_boxes > 0)
+    drawn = draw(making.seed, epoch_key, clip.name_key if clip_key is None else clip_key)
+    time = _when(clip.num_frames, views, drawn, info.frame_rate)
+    flip, label = _flip(clip.label if label is None else label, making, drawn)
+    element: dict[str, tf.Tensor] = {}
+    where = None
+    for stream in views.streams:
         if stream == "audio":
-            element[stream] = _audio(clip, starts, wanted, info)
-        else:
-            element[stream] = _pictures(stream, clip, frames, drawn, flip, place, wanted)
-    return element | {"label": clip.label} | clip.extras
+            element[stream] = _audio(clip, time, making)
+            continue
+        encoded: tf.Tensor = clip.flow if stream == "flow" else clip.frames
+        where = where or _where(tf.io.extract_jpeg_shape(encoded[0])[:2], place, views, drawn)
+        levels = _pictures(stream, encoded, time, where, making, drawn)
+        if flip is not None and making.flip_on_host:
+            mirror = geometry.flip_flow if stream == "flow" else geometry.flip_rgb
+            levels = tf.cond(flip, lambda mirror=mirror, levels=levels: mirror(levels), lambda levels=levels: levels)
+        element[stream] = _numbers(stream, levels, time, making)
+    if flip is not None and not making.flip_on_host:
+        element["flip"] = flip
+    if time.mask is not None:
+        element["frame_mask"] = _per_view(tf.repeat(time.mask, views.num_crops, axis=0), views)
+    if clip.boxes is not None:
+        assert where  # loading has seen to it
+        element |= _boxes(clip.boxes, time, where, flip, making)
+    if making.tell_mask:
+        element["mask"] = tf.convert_to_tensor(real)
+    if making.tell_mix_key:
+        element[MIX_KEY] = drawn.key
+    return element | {"label": label} | clip.extras
 
 
-def _starts(num_stored: tf.Tensor, wanted: Views, drawn: views.Draw) -> tf.Tensor:
-    if wanted.training:
-        window = sampling.span(wanted.num_frames, wanted.stride)
-        return sampling.random_start(num_stored, window, drawn.time)
-    return sampling.even_starts(num_stored, wanted.num_frames * wanted.stride, wanted.num_clips)
+def _when(num_stored: tf.Tensor, views: Views, drawn: Draw, frame_rate: float) -> _Time:
+    raw, starts = _frames_as_if_without_end(num_stored, views, drawn, frame_rate)
+    mask = raw < num_stored if views.short == "pad" and views.sampling in ("window", "dense") else None
+    frames = sampling.fill(raw, num_stored, views.short)
+    if not views.reverse_probability:
+        return _Time(frames, starts, mask, None)
+    reverse = drawn.reverse < views.reverse_probability
+    backwards = [part if part is None else tf.where(reverse, part[:, ::-1], part) for part in (frames, mask)]
+    return _Time(backwards[0], starts, backwards[1], reverse)
 
 
-def _pictures(
-    stream: str,
-    clip: ParsedClip,
-    frames: tf.Tensor,
-    drawn: views.Draw,
-    flip: tf.Tensor,
-    place: tf.Tensor,
-    wanted: Views,
-) -> tf.Tensor:
-    is_flow = stream == "flow"
-    encoded: tf.Tensor = clip.flow if is_flow else clip.frames
-    indices = sampling.flow_indices(frames, tf.size(encoded)) if is_flow else frames
-    windows = _crop_windows(encoded[0], drawn, place, wanted)
-    per_view = [
-        views.decode(jpegs, window, channels=_CHANNELS[stream], exact=is_flow)
-        for jpegs in tf.unstack(tf.gather(encoded, indices))
-        for window in tf.unstack(windows, num=wanted.num_crops)
-    ]
-    if wanted.flip_probability:
-        mirror = views.flip_flow if is_flow else views.flip_rgb
-        per_view = [tf.cond(flip, lambda view=view: mirror(view), lambda view=view: view) for view in per_view]
-    height, width = wanted.crop_size or (None, None)
-    levels = per_view[0] if wanted.is_single else tf.stack(per_view)
-    shape = [] if wanted.is_single else [len(per_view)]
-    levels = tf.ensure_shape(levels, [*shape, wanted.num_frames, height, width, _CHANNELS[stream]])
-    return views.normalise(levels, wanted.dtype)
+def _frames_as_if_without_end(
+    num_stored: tf.Tensor, views: Views, drawn: Draw, frame_rate: float
+) -> tuple[tf.Tensor, tf.Tensor]:
+    if views.sampling == "all":
+        frames = sampling.all_frames(num_stored, sampling.stored_steps(views, frame_rate)[0])
+        return frames, frames[:, 0]
+    assert views.num_frames
+    if views.sampling == "segments":
+        uniforms = more_uniforms(drawn, SEGMENTS, [views.num_frames]) if views.random else None
+        frames = sampling.segment_frames(num_stored, views.num_frames, num_clips=views.num_clips, uniforms=uniforms)
+        return frames, frames[:, 0]
+    pattern = sampling.window_pattern(views, frame_rate)
+    stride = sampling.random_offset(tf.constant(len(pattern.offsets) - 1), drawn.stride)
+    if views.sampling == "dense":
+        starts = sampling.dense_starts(num_stored, int(pattern.num_lasting[0]))
+    elif views.random:
+        starts = sampling.random_start(num_stored, tf.constant(pattern.spans)[stride], drawn.time)
+    else:
+        starts = sampling.even_starts(num_stored, int(pattern.num_lasting[0]), views.num_clips)
+    return starts[:, tf.newaxis] + tf.constant(pattern.offsets)[stride], starts
 
 
-def _crop_windows(first: tf.Tensor, drawn: views.Draw, place: tf.Tensor, wanted: Views) -> tf.Tensor:
-    frame_size = tf.io.extract_jpeg_shape(first)[:2]
-    if wanted.crop_size is None:
-        return views.whole_window(frame_size)
-    height, width = wanted.crop_size
-    size_text = tf.strings.reduce_join(tf.strings.as_string(frame_size), separator="×")
+def _where(frame_size: tf.Tensor, place: tf.Tensor, views: Views, drawn: Draw) -> _Place:
+    random = drawn if views.random else None
+    windows = geometry.random_window(frame_size, views, drawn) if random else geometry.fixed_windows(frame_size, views)
+    stored, wanted = (
+        tf.strings.reduce_join(tf.strings.as_string(size), separator="×") for size in (frame_size, windows[0, 2:])
+    )
     message = tf.strings.join(
-        [place, ": frames of ", size_text, f" pixels are smaller than the crop of {height}×{width}; pass a smaller "
-         "crop_size, or on_error='skip'"]
+        [place, ": frames of ", stored, " pixels are smaller than the crop of ", wanted,
+         "; pass a smaller crop_size, a shorter_side to which frames are resized, or on_error='skip'"]
     )  # fmt: skip
-    fits = tf.reduce_all(frame_size >= tf.constant(wanted.crop_size))
-    with tf.control_dependencies([tf.debugging.Assert(fits, [message])]):
-        frame_size = tf.identity(frame_size)
-    if wanted.training:
-        return views.random_window(frame_size, wanted.crop_size, drawn)
-    return views.fixed_windows(frame_size, wanted.crop_size, wanted.num_crops)
+    with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(windows[0, 2:] <= frame_size), [message])]):
+        windows = tf.identity(windows)
+    return _Place(windows, geometry.view_size(frame_size, views, random), frame_size)
 
 
-def _audio(clip: ParsedClip, starts: tf.Tensor, wanted: Views, info: Info) -> tf.Tensor:
+def _flip(label: tf.Tensor, making: Making, drawn: Draw) -> tuple[tf.Tensor | None, tf.Tensor]:
+    """Whether the clip is mirrored, None for never, and its label then."""
+    if not making.views.flip_probability:
+        return None, label
+    flip = drawn.flip < making.views.flip_probability
+    if making.flip_targets is None:
+        return flip, label
+    target = tf.where(label >= 0, tf.gather(making.flip_targets, tf.maximum(label, 0)), label)
+    flip &= (target >= 0) | (label < 0)
+    return flip, tf.where(flip, target, label)
+
+
+def _pictures(stream: str, encoded: tf.Tensor, time: _Time, where: _Place, making: Making, drawn: Draw) -> tf.Tensor:
+    """The frames of all views in levels: [views, T, height, width, c], float32 where they have been changed."""
+    views = making.views
+    is_flow = stream == "flow"
+    frames = time.frames
+    if is_flow:
+        frames = sampling.flow_indices(frames, tf.size(encoded), reverse=time.reverse)
+    # A number of windows that only the clip tells is decoded as one long one, and folded afterwards.
+    folded = frames if frames.shape[0] else tf.reshape(frames, [1, -1])
+    levels = decode_views(encoded, folded, where.windows, channels=_CHANNELS[stream], exact=is_flow)
+    if folded is not frames:
+        levels = tf.reshape(levels, tf.concat([[-1], tf.shape(frames), tf.shape(levels)[2:]], axis=0))
+        by_time = tf.transpose(levels, [1, 0, 2, 3, 4, 5])
+        levels = tf.reshape(by_time, tf.concat([[-1], tf.shape(by_time)[2:]], axis=0))
+    if views.is_resized:
+        same = tf.reduce_all(where.windows[0, 2:] == where.size)
+        levels = tf.cond(
+            same,
+            lambda: tf.cast(levels, tf.float32),
+            lambda: geometry.resize(levels, where.size, is_flow=is_flow),
+        )
+    if views.num_crops == 10:
+        mirror = geometry.flip_flow if is_flow else geometry.flip_rgb
+        five = tf.reshape(levels, tf.concat([[-1, 5], tf.shape(levels)[1:]], axis=0))
+        levels = tf.reshape(tf.concat([five, mirror(five)], axis=1), tf.concat([[-1], tf.shape(levels)[1:]], axis=0))
+    if is_flow and time.reverse is not None:
+        levels = tf.where(time.reverse, geometry.negate_flow(levels), levels)
+    if not is_flow and views.augment:
+        levels = augment.apply(views.augment, tf.cast(levels[0], tf.float32), subkey(drawn, AUGMENT))[tf.newaxis]
+    return levels
+
+
+def _numbers(stream: str, levels: tf.Tensor, time: _Time, making: Making) -> tf.Tensor:
+    """Levels to what a model takes, in the shape that an element has."""
+    views, flow = making.views, making.info.flow
+    levels = _per_view(levels, views)
+    height, width = views.crop_size or (None, None)
+    levels = tf.ensure_shape(levels, [*_leading(views), views.num_frames, height, width, _CHANNELS[stream]])
+    if views.dtype == "uint8":
+        return levels if levels.dtype == tf.uint8 else tf.saturate_cast(tf.round(levels), tf.uint8)
+    bound_px = flow.bound_px if flow and views.flow_units == "pixels" else None
+    # Computed in float32: bfloat16 has 8 bits, and would round twice.
+    values = normalise(levels, stream, views, bound_px)
+    if time.mask is not None:
+        values = blank(values, _per_view(tf.repeat(time.mask, views.num_crops, axis=0), views))
+    return tf.cast(values, views.dtype)
+
+
+def _audio(clip: ParsedClip, time: _Time, making: Making) -> tf.Tensor:
+    views, info = making.views, making.info
     sample_rate = info.audio_sample_rate
     assert sample_rate  # loading has seen to it
-    count = sampling.num_audio_samples(wanted.num_frames, wanted.stride, info.frame_rate, sample_rate)
-    sound = sampling.audio_windows(clip.audio, starts, clip.num_frames, count, info.frame_rate, sample_rate)
-    if wanted.is_single:
-        return tf.ensure_shape(sound[0], [count])
-    return tf.ensure_shape(tf.repeat(sound, wanted.num_crops, axis=0), [wanted.num_clips * wanted.num_crops, count])
+    count = None
+    if views.num_frames:
+        step = sampling.stored_steps(views, info.frame_rate)[0]
+        count = sampling.num_audio_samples(views.num_frames, step, info.frame_rate, sample_rate)
+    sound = sampling.audio_windows(
+        clip.audio, time.starts, clip.num_frames, count, info.frame_rate, sample_rate, views.short
+    )
+    if time.reverse is not None:
+        sound = tf.where(time.reverse, sound[:, ::-1], sound)
+    sound = _per_view(tf.repeat(sound, views.num_crops, axis=0), views)
+    return tf.ensure_shape(sound, [*_leading(views), count])
+
+
+def _boxes(boxes: Boxes, time: _Time, where: _Place, flip: tf.Tensor | None, making: Making) -> dict[str, tf.Tensor]:
+    """The boxes that the views show, each view's in the coordinates of what it shows."""
+    views, room = making.views, making.num_boxes
+    never = tf.constant(False)
+    mirrored = [never] * where.windows.shape[0] if flip is None else [flip]
+    windows = tf.unstack(where.windows)
+    if views.num_crops == 10:
+        windows, mirrored = windows * 2, [never] * 5 + [~never] * 5
+    corners = tf.stack(
+        [
+            geometry.move_boxes(boxes.corners, window, where.frame_size, mirror)
+            for window, mirror in zip(windows, mirrored, strict=True)
+        ]
+    )
+    seen = tf.reduce_all(corners[..., 2:] > corners[..., :2], axis=-1)  # [crops, n]
+    times_us = tf.cast(time.frames, tf.float64) * (1e6 / making.info.frame_rate)
+    distance = tf.abs(times_us[:, tf.newaxis, :] - tf.cast(boxes.time_us, tf.float64)[tf.newaxis, :, tf.newaxis])
+    nearest = tf.argmin(distance, axis=-1, output_type=tf.int32)  # [clips, n]
+    num_clips, num_crops = tf.shape(time.frames)[0], len(windows)
+    parts = {
+        "boxes": tf.tile(tf.where(seen[..., tf.newaxis], corners, 0.0), [num_clips, 1, 1]),
+        "box_label": tf.tile(tf.where(seen, boxes.label, -1), [num_clips, 1]),
+        "box_frame": tf.repeat(nearest, num_crops, axis=0),
+    }
+    filled = {}
+    for key, values in parts.items():
+        padding = [[0, 0], [0, tf.maximum(room - tf.shape(values)[1], 0)], *[[0, 0]] * (values.shape.rank - 2)]
+        padded = tf.pad(
+            values[:, :room], padding, constant_values=tf.cast(-1 if key == "box_label" else 0, values.dtype)
+        )
+        shape = [*_leading(views), room, *([4] if key == "boxes" else [])]
+        filled[key] = tf.ensure_shape(_per_view(padded, views), shape)
+    return filled
+
+
+def _leading(views: Views) -> Sequence[int | None]:
+    """The shape of the axis of views, nothing where there is none."""
+    if views.is_single:
+        return []
+    return [None if views.sampling == "dense" else views.num_clips * views.num_crops]
+
+
+def _per_view(values: tf.Tensor, views: Views) -> tf.Tensor:
+    return values[0] if views.is_single else values

@@ -12,6 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from tf_data import contract
+from tf_data.selection import features_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ def probe_record(path: str, folder: str) -> Info:
         folder=folder,
         label_names=(),
         frame_rate=number(f"{contract.IMAGE_PREFIX}/frame_rate", 25.0),
-        features={},
+        features=features_of(example),
         flow=flow,
         audio_sample_rate=audio,
         splits={},

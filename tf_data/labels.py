@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_data import contract
-from tf_data.presets import nearest
+from tf_data.checks import nearest
 
 UNION = "union"
 NEVER_FLIP = -1

@@ -2,110 +2,162 @@
 
 from __future__ import annotations
 
-import functools
 import os
-import posixpath
 import secrets
-import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
 
+import numpy as np
 import tensorflow as tf
 
-from tf_data import catalog, contract, index, order, reading
-from tf_data.examples import example
-from tf_data.info import Info, probe_record, read_info, split_names
+from tf_data import batches, catalog, labels
+from tf_data.checks import nearest, one_of, positive, rate
+from tf_data.examples import Making
+from tf_data.info import Info
 from tf_data.parsing import EXTRAS
-from tf_data.presets import Views, choose_views, nearest, positive
-from tf_data.splits import SplitPart, parse_split
+from tf_data.presets import Preset, find_preset
+from tf_data.source import ReadConfig, Reads, open_source
+from tf_data.splits import parse_split
+from tf_data.views import Views, choose_views
 
 _MAX_SEED = 2**63 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class ReadConfig:
-    """How records are read; none of it changes which elements come, or (but for the last two) in which order.
+class ShardOptions(Protocol):
+    """Which of how many hosts this is, such as `grain.ShardOptions`."""
 
-    `num_parallel_calls` clips are decoded at once (None: as many as keep the model busy); each holds its frames, 38 MB
-    for 64 frames of 224×224 in float32. `prefetch` batches wait ready. `options` are further `tf.data.Options`.
-    `files_at_once` shards are read by turns and `shuffle_buffer` records held for shuffling where there is no index.
-    """
-
-    num_parallel_calls: int | None = None
-    prefetch: int = 2
-    options: tf.data.Options | None = None
-    files_at_once: int = 16
-    shuffle_buffer: int = 64
+    shard_index: int
+    shard_count: int
 
 
 def load(
-    name: str,
+    name: str | Sequence[str] | Mapping[str, float],
     *,
     split: str,
     data_dir: str | os.PathLike[str] | None = None,
-    preset: str = "i3d",
+    preset: str | Preset | None = "i3d",
     training: bool | None = None,
     streams: Sequence[str] = ("rgb",),
+    sampling: str | None = None,
     num_frames: int | None = None,
-    stride: int | None = None,
+    stride: int | tuple[int, int] | None = None,
+    fps: float | None = None,
+    num_clips: int | None = None,
+    short: str | None = None,
+    reverse_probability: float | None = None,
     crop_size: int | tuple[int, int] | None = None,
-    num_clips: int = 1,
-    num_crops: int = 1,
-    dtype: Any = "float32",
+    num_crops: int | None = None,
+    shorter_side: int | tuple[int, int] | None = None,
+    scale_jitter: tuple[float, float] | None = None,
+    area_range: tuple[float, float] | None = None,
+    aspect_range: tuple[float, float] | None = None,
+    flip_probability: float | None = None,
+    flip_labels: Mapping[str, str | None] | None = None,
+    augment: Sequence[Callable[..., Any]] | None = None,
+    mix: batches.Mixing | None = None,
+    dtype: Any = None,
+    flow_units: str | None = None,
+    where: Mapping[str, Any] | None = None,
+    label_names: str | Sequence[str] | None = None,
+    extras: Sequence[str] = (),
+    num_boxes: int = 0,
     batch_size: int | None = None,
     drop_remainder: bool = False,
+    pad_remainder: bool = False,
     seed: int | None = None,
     num_epochs: int | None = 1,
     shuffle_files: bool | None = None,
     input_context: tf.distribute.InputContext | None = None,
+    shard_options: ShardOptions | None = None,
     as_supervised: bool = False,
-    extras: Sequence[str] = (),
     with_info: bool = False,
     read_config: ReadConfig | None = None,
     on_error: str = "raise",
 ) -> tf.data.Dataset | tuple[tf.data.Dataset, Info]:
     """Loads a split of a data set of video clips.
 
-    Each element is a dictionary: `rgb` (frames, height, width, 3), `flow` (frames, height, width, 2), `audio`
-    (samples,), as asked for by `streams`; `label`, int64, -1 where a clip has none; and the `extras`. The same window
-    of time, crop and flip is used for all streams of a clip; a flip negates the flow's x. A clip shorter than the
-    window is looped from its first frame. docs/reading.md shows each task.
+        ds = tf_data.load('k400', split='train', batch_size=8, seed=0)
+        ds, info = tf_data.load('k400', split='val', preset='slowfast', num_clips=10, num_crops=3, with_info=True)
 
-    With a `seed`, the clips, their order and their pixels are the same on any number of threads, and the views of a
-    clip also on any number of hosts. Each epoch differs, and making another iterator (as `model.fit` does for each of
-    its epochs) goes on with the next one.
+    **What is an element?** A dictionary: `rgb` (frames, height, width, 3), `flow` (frames, height, width, 2), `audio`
+    (samples,), as asked for by `streams`, and `label`, int64, -1 where a clip has none. All streams show the same
+    instants, the same place and the same flip; flow keeps its meaning through resizing, flips and reversal.
+
+    **What do I get without asking for more?** What the preset's model takes, as float32: for `i3d` in [-1, 1], 64
+    frames of 224×224 in training, 250 in evaluation. docs/views.md has pictures of each preset and sampling, and
+    docs/reading.md shows each task.
+
+    **Is it the same again?** With a `seed`, clips, order and pixels are the same on any number of threads, and the
+    views of a clip also on any number of hosts. Each epoch differs, and making another iterator (as `model.fit` does
+    for each of its epochs) goes on with the next one. A checkpoint of the iterator has some kilobytes, and goes on
+    exactly where it was.
+
+    **What does it hold in memory?** The clips under way and the batches that wait (`ReadConfig`), and 32 bytes of index
+    for each clip; shuffling needs none.
+
+    None stands for the preset's own value wherever it is a default below.
 
     Args:
       name: `name[/config][:version]`, by default the newest version; or the path of a version's folder, or a folder or
         glob of other SequenceExample shards with the same keys (MediaPipe's, DMVR's), which starts with `/` or `./`.
+        Several names are read as one data set; `{'k400': 3, 'k600': 1}` mixes them by these weights, and an epoch then
+        has as many examples as they have clips together.
       split: `train`, `val` (or `valid`, `validate`, `validation`) or `test`, slices of them by record or percent and
         sums: `'train[:10%]'`, `'train[100:200]'`, `'train+val'`.
-      data_dir: the folder of data sets; default `$KINETICS_DATA_DIR`, else `~/kinetics_tfrecords`.
-      preset: a row of defaults for what follows; `i3d` takes 64 frames in training and 250 in evaluation, at stride 1
-        and cropped to 224×224.
-      training: True for a random window, crop and flip of each clip; False for centred ones. Default: True where
-        `split` names `train`.
+      data_dir: the folder of data sets, here or in `gs://`; default `$KINETICS_DATA_DIR`, else `~/kinetics_tfrecords`.
+      preset: a row of defaults for what follows: `i3d`, `movinet`, `slowfast`, `vivit` or `videomae`, a `Preset` of
+        your own, or None for all frames as they are stored, in uint8.
+      training: True for random views, False for centred ones. Default: True where `split` names `train`.
       streams: of `rgb`, `flow` and `audio`.
+      sampling: `window`, frames `stride` apart, at a random place in training; `segments`, one frame from each of
+        `num_frames` equal parts of the clip; `dense`, windows one after the other over the whole clip (evaluation); or
+        `all` frames. With the last two clips differ in shape: they come alone, or in batches of 1.
       num_frames: frames of a view.
-      stride: stored frames from one to the next.
-      crop_size: one side, or (height, width), in pixels of the stored frames.
-      num_clips: windows of a clip, evenly spaced from its beginning to its end (evaluation only). More than one view
-        puts an axis in front of every stream: num_clips · num_crops, the crops of one window together.
-      num_crops: 1, or 3 along the longer side (evaluation only).
-      dtype: `float32` or `bfloat16`, in [-1, 1] (flow in units of its bound), or `uint8`, the stored levels. Sound is
-        float32.
+      stride: stored frames from one to the next; (2, 4) draws it anew for each clip.
+      fps: frames a second of a view, instead of `stride`: at each instant the stored frame that is shown then.
+      num_clips: windows of a clip, evenly spaced from its beginning to its end (evaluation). More than one view puts
+        an axis in front of every stream: num_clips · num_crops, the crops of one window together.
+      short: what follows where a clip is shorter than its window: `loop`, its beginning again; `hold`, its last frame;
+        `pad`, zeros, and elements tell in `frame_mask` which frames are real.
+      reverse_probability: of playing a clip backwards.
+      crop_size: one side, or (height, width), in pixels.
+      num_crops: 1; 3 along the longer side; 10 for corners and centre, each also mirrored (evaluation).
+      shorter_side: resizes frames so that their shorter side has as many pixels before they are cropped; (256, 320)
+        draws it.
+      scale_jitter: (low, high), factors by which height and width are scaled, each with its own, before cropping.
+      area_range: (low, high), shares of the frame's area; a crop of drawn area and aspect is resized to `crop_size`.
+      aspect_range: (low, high), width by height of that crop.
+      flip_probability: of mirroring left to right.
+      flip_labels: classes that a flip would falsify: the name of the class that it turns one into, both ways, or None
+        to spare it: `{'turning left': 'turning right', 'turning right': 'turning left', 'writing': None}`.
+      augment: functions from (frames float32 [T, H, W, 3] in 0…255, seed integer [2]) to frames, applied to RGB in
+        training: `ColourJitter`, `Greyscale`, `RandAugment`, `RandomErasing`, or your own; () for none.
+      mix: `Mix()`, mixup and CutMix within each batch; labels are then float32 (classes,).
+      dtype: `float32`, `bfloat16`, or `uint8`, which are levels: flip and normalisation are then left to the device,
+        where `to_model_input` does both; elements tell in `flip` what to mirror. Sound is float32.
+      flow_units: `bound`, [-1, 1], or `pixels`.
+      where: keeps some clips: a mapping from `label`, `clip_id`, `num_frames`, a flag, a quality or any context key of
+        the records to a value, a collection of values or a function: `{'damaged': False, 'label': ['zumba']}`. What the
+        index tells is decided before anything is read; for other keys the records are read, but not decoded,
+        and `len` is unknown.
+      label_names: numbers labels by these names, or by a file's, one a line; 'union' by those of all data sets that are
+        loaded. Clips of other classes are left out. Default: the data set's own.
+      extras: of `label_name`, `clip_id`, `short`, `damaged`, `rotated` and `has_audio`, to be added to each element.
+      num_boxes: adds room for as many boxes, where records have any: `boxes` (num_boxes, 4), ymin, xmin, ymax, xmax in
+        [0, 1] of the view, `box_label`, -1 where there is none, and `box_frame`, the frame of the view nearest to it.
       batch_size: elements a batch, for each host; None for no batches.
       drop_remainder: leaves out a last batch that is not full.
+      pad_remainder: fills it up with copies, for which `mask` is False.
       seed: 0 or more; None draws one, which `info.seed` tells.
       num_epochs: how many follow each other in one iteration; None for no end.
       shuffle_files: True reads the records in a random order, over the whole split where there is an index. Default:
         as `training`.
       input_context: which of how many hosts this is. They share out the records, each one read once an epoch, and all
         take the same number of steps: elements then have `mask`, False for those that repeat another to fill up.
-      as_supervised: gives (input, label), and with `input_context` (input, label, weight); the input is a tensor for
-        one stream, else a dictionary.
-      extras: of `label_name`, `clip_id`, `short`, `damaged`, `rotated` and `has_audio`, to be added to each element.
+      shard_options: the same as an object with `shard_index` and `shard_count`, such as grain's.
+      as_supervised: gives (input, label), and with a mask (input, label, weight); the input is a tensor for one stream,
+        else a dictionary (with `flip` and `frame_mask` where there are any).
       with_info: also returns `Info`: label names, counts, rates.
       read_config: see `ReadConfig`.
       on_error: `raise` stops at a record that can't be read, with an error that names it; `skip` leaves it out, and
@@ -120,64 +172,116 @@ def load(
     """
     parts = parse_split(split)
     training = any(part.split == "train" for part in parts) if training is None else bool(training)
-    wanted = choose_views(
-        preset=preset,
-        training=training,
+    chosen = find_preset(preset)
+    views = choose_views(
+        chosen.training if training else chosen.evaluation,
         streams=streams,
+        sampling=sampling,
         num_frames=num_frames,
         stride=stride,
-        crop_size=crop_size,
+        fps=fps,
         num_clips=num_clips,
+        short=short,
+        reverse_probability=reverse_probability,
+        crop_size=crop_size,
         num_crops=num_crops,
+        shorter_side=shorter_side,
+        scale_jitter=scale_jitter,
+        area_range=area_range,
+        aspect_range=aspect_range,
+        flip_probability=flip_probability,
+        augment=augment,
         dtype=dtype,
-    )
-    config = read_config or ReadConfig()
-    run = _Run(
-        seed=_choose_seed(seed, input_context),
-        shuffle=training if shuffle_files is None else bool(shuffle_files),
-        num_epochs=None if num_epochs is None else positive("num_epochs", num_epochs),
-        input_context=input_context,
-        extras=_known_extras(extras, as_supervised),
-        skip=_skips(on_error),
+        flow_units=flow_units,
     )
     batch_size = None if batch_size is None else positive("batch_size", batch_size)
-    folder = _find_folder(name, catalog.expand(data_dir or catalog.default_data_dir()), parts)
-    if folder:
-        ds, info = _from_index(folder, parts, wanted, run, config)
-    else:
-        ds, info = _from_shards(catalog.expand(name), parts, wanted, run, config)
-    if as_supervised:
-        ds = ds.map(functools.partial(_supervised, wanted.streams))
+    extras = _known_extras(extras, as_supervised)
+    _check_batches(views, batch_size, drop_remainder, pad_remainder, mix)
+    _check_boxes(views, num_boxes, as_supervised, mix)
+    config = read_config or ReadConfig()
+    num_hosts, host = _host(input_context, shard_options)
+    reads = Reads(
+        seed=_choose_seed(seed, num_hosts),
+        shuffle=training if shuffle_files is None else bool(shuffle_files),
+        num_epochs=None if num_epochs is None else positive("num_epochs", num_epochs),
+        num_hosts=num_hosts,
+        host=host,
+        skip=_skips(on_error),
+    )
+    names, weights = _names_and_weights(name)
+    source = open_source(
+        names,
+        parts,
+        data_dir=catalog.expand(data_dir or catalog.default_data_dir()),
+        weights=weights,
+        where=where or {},
+        label_names=label_names,
+        views=views,
+        skip=reads.skip,
+    )
+    if source.conditions and source.records and num_hosts > 1:
+        raise ValueError(
+            f"where: {', '.join(map(str, source.conditions))} can't be told by the index, so hosts would take "
+            "different numbers of steps; filter by what the index tells, or make a data set of those clips"
+        )
+    info = replace(source.info, seed=reads.seed)
+    making = Making(
+        seed=reads.seed,
+        views=views,
+        info=info,
+        extras=extras,
+        num_boxes=num_boxes,
+        flip_targets=_flip_targets(flip_labels, info),
+        flip_on_host=views.dtype != "uint8" or mix is not None,
+        tell_mix_key=mix is not None,
+        tell_mask=input_context is not None or shard_options is not None,
+    )
+    ds = source.elements(making, reads, config)
     if batch_size:
         ds = ds.batch(batch_size, drop_remainder=drop_remainder)
-    ds = ds.prefetch(config.prefetch).with_options(_options(config))
-    return (ds, replace(info, seed=run.seed)) if with_info else ds
+        if pad_remainder:
+            ds = batches.pad_batches(ds, batch_size)
+        if mix is not None:
+            ds = batches.mix_batches(ds, mix, _num_classes(info))
+    if as_supervised:
+        ds = ds.map(batches.supervised(views.streams))
+    ds = ds.prefetch(config.prefetch).with_options(config.merged_options())
+    return (ds, info) if with_info else ds
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """What is asked of the reading itself, checked."""
-
-    seed: int
-    shuffle: bool
-    num_epochs: int | None
-    input_context: tf.distribute.InputContext | None
-    extras: tuple[str, ...]
-    skip: bool
-
-    @property
-    def num_hosts(self) -> int:
-        return self.input_context.num_input_pipelines if self.input_context else 1
-
-    @property
-    def host(self) -> int:
-        return self.input_context.input_pipeline_id if self.input_context else 0
+def _names_and_weights(name: Any) -> tuple[tuple[str, ...], tuple[float, ...] | None]:
+    if isinstance(name, str | os.PathLike):
+        return (os.fspath(name),), None
+    names = tuple(name)
+    if not names or not all(isinstance(one, str) for one in names):
+        raise ValueError(f"name must be a string, several, or a mapping from them to weights, got {name!r}")
+    if len(set(names)) < len(names):
+        raise ValueError(f"name: {name!r} names a data set twice; to see its clips more often, pass weights")
+    if not isinstance(name, Mapping):
+        return names, None
+    return names, tuple(rate(f"the weight of {one!r}", weight) for one, weight in name.items())
 
 
-def _choose_seed(seed: Any, input_context: tf.distribute.InputContext | None) -> int:
+def _host(input_context: tf.distribute.InputContext | None, shard_options: ShardOptions | None) -> tuple[int, int]:
+    """How many hosts there are, and which of them this is."""
+    if input_context is not None and shard_options is not None:
+        raise ValueError("input_context and shard_options both say which host this is; pass one of them")
+    if input_context is not None:
+        return input_context.num_input_pipelines, input_context.input_pipeline_id
+    if shard_options is None:
+        return 1, 0
+    count, index = shard_options.shard_count, shard_options.shard_index
+    if not 0 <= index < positive("shard_options.shard_count", count):
+        raise ValueError(f"shard_options.shard_index must be 0 to {count - 1}, got {index!r}")
+    return count, index
+
+
+def _choose_seed(seed: Any, num_hosts: int) -> int:
     if seed is None:
-        if input_context and input_context.num_input_pipelines > 1:
-            raise ValueError("seed must be given with input_context, the same on every host: they share one order")
+        if num_hosts > 1:
+            raise ValueError(
+                "seed must be given where hosts share records, the same on every host: it sets their order"
+            )
         return secrets.randbits(31)
     if isinstance(seed, bool) or not hasattr(seed, "__index__") or not 0 <= seed <= _MAX_SEED:
         raise ValueError(f"seed must be None or an integer from 0 to {_MAX_SEED}, got {seed!r}")
@@ -195,173 +299,49 @@ def _known_extras(extras: Sequence[str], as_supervised: bool) -> tuple[str, ...]
 
 
 def _skips(on_error: str) -> bool:
-    if on_error not in ("raise", "skip"):
-        raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
-    return on_error == "skip"
+    return one_of(("raise", "skip"))("on_error", on_error) == "skip"
 
 
-def _find_folder(name: str, data_dir: str, parts: Sequence[SplitPart]) -> str | None:
-    """The folder of a version with metadata and index for all of `parts`, or None where there are only shards."""
-    is_path = isinstance(name, str) and catalog.is_path(name)
-    folder = catalog.expand(name) if is_path else catalog.find_version(name, data_dir)
-    if not tf.io.gfile.isdir(folder) or (is_path and not split_names(folder)):
-        return None
-    for part in parts:
-        catalog.check_split(folder, part.split)
-        for file in (contract.info_file(part.split), contract.index_file(part.split)):
-            if not tf.io.gfile.exists(posixpath.join(folder, file)):
-                raise ValueError(
-                    f"{folder}: the split {part.split!r} has no {file}: the job that writes it has not come to its "
-                    f"end. Run it again to go on; or read the shards that are there by their path, with less: "
-                    f"load('{folder}/*-{part.split}.tfrecord-*', …)"
-                )
-    return folder
-
-
-def _from_index(
-    folder: str, parts: Sequence[SplitPart], wanted: Views, run: _Run, config: ReadConfig
-) -> tuple[tf.data.Dataset, Info]:
-    infos = [read_info(folder, part.split) for part in parts]
-    for part, info in zip(parts, infos, strict=True):
-        _check_streams(wanted, info, f"{info.title} {part.split}")
-        _check_crop(wanted, info)
-        _warn_if_incomplete(info, part.split)
-    info = infos[0]
-    records, _ = index.read_records(info, parts)
-    if not len(records):
-        raise ValueError(f"{folder}: split {'+'.join(map(str, parts))} has no record; its ledger says why")
-    rows = order.read_order(
-        [len(records)],
-        weights=None,
-        seed=run.seed,
-        shuffle=run.shuffle,
-        num_epochs=run.num_epochs,
-        num_hosts=run.num_hosts,
-        host=run.host,
-    )
-    paths = tf.constant(records.paths)
-    columns = [tf.constant(column) for column in (records.path, records.offset, records.length, records.clip_key)]
-    remote = "://" in folder
-
-    def element_at(row: tf.Tensor, epoch_key: tf.Tensor, real: tf.Tensor) -> dict[str, tf.Tensor]:
-        shard, offset, length, clip_key = (column[row] for column in columns)
-        record = reading.read_at(paths[shard], offset, length, remote=remote)
-        place = tf.strings.join([paths[shard], " at offset ", tf.strings.as_string(offset)])
-        element = example(
-            record,
-            place,
-            epoch_key=epoch_key,
-            clip_key=clip_key,
-            seed=run.seed,
-            wanted=wanted,
-            info=info,
-            extras=run.extras,
-        )
-        return element | {"mask": real} if run.input_context else element
-
-    ds = rows.map(element_at, num_parallel_calls=config.num_parallel_calls or tf.data.AUTOTUNE, deterministic=True)
-    if run.skip:
-        ds = ds.ignore_errors(log_warning=True)
-    return ds, replace(info, num_examples=len(records))
-
-
-def _from_shards(
-    path: str, parts: Sequence[SplitPart], wanted: Views, run: _Run, config: ReadConfig
-) -> tuple[tf.data.Dataset, Info]:
-    sliced = [str(part) for part in parts if part.is_slice]
-    if sliced:
-        raise ValueError(f"split {'+'.join(sliced)}: {path} has no record index, so only whole splits can be read")
-    shards = tuple(dict.fromkeys(file for part in parts for file in catalog.find_shards(path, part.split)))
-    if run.skip:
-        _check_open(shards)
-    info = probe_record(shards[0], path)
-    _check_streams(wanted, info, shards[0])
-    warnings.warn(
-        f"{path}: no record index, so {len(shards)} shards are read as they come. What is lost: shuffling reaches over "
-        f"{config.files_at_once} shards and {config.shuffle_buffer} records at a time, len() is unknown, there are no "
-        "label names and no slices, and hosts may take different numbers of steps",
-        stacklevel=3,
-    )
-    records = reading.read_all(
-        shards,
-        seed=run.seed,
-        shuffle=run.shuffle,
-        num_epochs=run.num_epochs,
-        num_hosts=run.num_hosts,
-        host=run.host,
-        files_at_once=config.files_at_once,
-        shuffle_buffer=config.shuffle_buffer,
-    )
-
-    def element_of(record: tf.Tensor, place: tf.Tensor, epoch_key: tf.Tensor) -> dict[str, tf.Tensor]:
-        element = example(
-            record,
-            place,
-            epoch_key=epoch_key,
-            clip_key=None,
-            seed=run.seed,
-            wanted=wanted,
-            info=info,
-            extras=run.extras,
-        )
-        return element | {"mask": tf.constant(True)} if run.input_context else element
-
-    ds = records.map(element_of, num_parallel_calls=config.num_parallel_calls or tf.data.AUTOTUNE, deterministic=True)
-    return ds.ignore_errors(log_warning=True) if run.skip else ds, info
-
-
-def _check_open(shards: Sequence[str]) -> None:
-    """Refuses shards that can't be opened: skipping errors, TensorFlow would try to open them for ever."""
-    for shard in shards:
-        try:
-            with tf.io.gfile.GFile(shard, "rb") as file:
-                file.read(1)
-        except tf.errors.OpError as error:
-            raise ValueError(f"{shard}: can't be opened: {error.message}; leave it out of the glob") from error
-
-
-def _check_streams(wanted: Views, info: Info, what: str) -> None:
-    for stream in wanted.streams:
-        if stream not in info.streams:
-            raise ValueError(
-                f"streams: {stream!r} is asked for, but {what} has no {stream}; it has {', '.join(info.streams)}. Make "
-                f"the data set with `{stream}:` in its configuration, or leave the stream out"
-            )
-
-
-def _check_crop(wanted: Views, info: Info) -> None:
-    shorter_side = (info.configuration.get("encode") or {}).get("shorter_side")
-    if wanted.crop_size and shorter_side and min(wanted.crop_size) > int(shorter_side):
+def _check_batches(views: Views, batch_size: int | None, drop: bool, pad: bool, mix: batches.Mixing | None) -> None:
+    for keyword, asked in {"drop_remainder": drop, "pad_remainder": pad, "mix": mix is not None}.items():
+        if asked and not batch_size:
+            raise ValueError(f"{keyword} is about batches; pass batch_size")
+    if drop and pad:
+        raise ValueError("drop_remainder leaves out a last batch and pad_remainder fills it up; pass one of them")
+    if mix is not None and not views.random:
+        raise ValueError("mix is for training; pass training=True, or leave it out")
+    if views.varies_in_shape and (batch_size or 1) > 1:
         raise ValueError(
-            f"crop_size: {'×'.join(map(str, wanted.crop_size))} is larger than the frames of {info.title}, whose "
-            f"shorter side is {shorter_side} pixels; pass crop_size={shorter_side} or less"
+            f"batch_size={batch_size}: clips differ in length, and with sampling={views.sampling!r} so do elements; "
+            "pass batch_size=1 or None, or num_frames with another sampling"
         )
 
 
-def _warn_if_incomplete(info: Info, split: str) -> None:
-    counts = info.splits[split]
-    if not counts.complete:
-        warnings.warn(
-            f"{info.title} {split} is not complete: {counts.num_clips} of {counts.num_asked} clips are there so far. "
-            "Run the job again to go on",
-            stacklevel=4,
-        )
+def _check_boxes(views: Views, num_boxes: Any, as_supervised: bool, mix: batches.Mixing | None) -> None:
+    if num_boxes == 0:
+        return
+    positive("num_boxes", num_boxes)
+    moving = next((function for function in views.augment if getattr(function, "geometric", False)), None)
+    refused = {
+        "streams without rgb and flow have no place for boxes": set(views.streams) == {"audio"},
+        "as_supervised gives input and label alone": as_supervised,
+        "mix puts two clips into one": mix is not None,
+        f"{moving} moves what is in the picture, and boxes would stay behind; pass geometric=False to it": moving,
+    }
+    for reason, applies in refused.items():
+        if applies:
+            raise ValueError(f"num_boxes={num_boxes}: {reason}")
 
 
-def _supervised(streams: Sequence[str], element: dict[str, tf.Tensor]) -> tuple[Any, ...]:
-    inputs = element[streams[0]] if len(streams) == 1 else {stream: element[stream] for stream in streams}
-    if "mask" in element:
-        return inputs, element["label"], tf.cast(element["mask"], tf.float32)
-    return inputs, element["label"]
+def _flip_targets(flip_labels: Mapping[str, str | None] | None, info: Info) -> np.ndarray | None:
+    if not flip_labels:
+        return None
+    if not info.label_names:
+        raise ValueError("flip_labels: the data set has no label names, by which classes could be found")
+    return labels.flip_targets(info.label_names, flip_labels)
 
 
-def _options(config: ReadConfig) -> tf.data.Options:
-    options = tf.data.Options()
-    options.deterministic = True
-    # Reading by offset makes small data sets inside a map, which TensorFlow calls stateful, and warns of at each start.
-    options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
-    # Hosts share records by `input_context`; sharding once more would drop most of them.
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    # Checkpoints then hold the place in the order, not the decoded clips that are under way.
-    options.experimental_symbolic_checkpoint = True
-    return options.merge(config.options) if config.options else options
+def _num_classes(info: Info) -> int:
+    if not info.label_names:
+        raise ValueError("mix: the data set has no label names, so the number of its classes isn't known")
+    return len(info.label_names)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -20,8 +20,18 @@ _EXTRAS = {
     "has_audio": (f"{_QUALITY}/has_audio", tf.int64, 0),
 }
 EXTRAS = tuple(_EXTRAS)
+_ALWAYS = {contract.EXAMPLE_ID: (tf.string, ""), contract.LABEL_INDEX: (tf.int64, contract.UNLABELLED)}
 _FLAGS = ("short", "damaged", "rotated", "has_audio")
 _LIST_OF_STREAM = {"rgb": contract.IMAGE_ENCODED, "flow": contract.FLOW_ENCODED, "audio": contract.AUDIO_FLOATS}
+_BOX_SIDES = (contract.REGION_YMIN, contract.REGION_XMIN, contract.REGION_YMAX, contract.REGION_XMAX)
+
+
+class Boxes(NamedTuple):
+    """What is marked in a clip, a row for each box of each key frame."""
+
+    corners: tf.Tensor  # float32 [n, 4]: ymin, xmin, ymax, xmax in [0, 1]
+    label: tf.Tensor  # int64 [n]
+    time_us: tf.Tensor  # int64 [n], from the clip's start
 
 
 class ParsedClip(NamedTuple):
@@ -37,9 +47,12 @@ class ParsedClip(NamedTuple):
     label: tf.Tensor  # int64 scalar, -1 without one
     name_key: tf.Tensor  # int64 scalar, a hash of the clip's id, for records without an index
     extras: dict[str, tf.Tensor]
+    boxes: Boxes | None
 
 
-def parse(record: tf.Tensor, place: tf.Tensor, streams: Sequence[str], extras: Sequence[str]) -> ParsedClip:
+def parse(
+    record: tf.Tensor, place: tf.Tensor, streams: Sequence[str], extras: Sequence[str], *, boxes: bool = False
+) -> ParsedClip:
     """Parses one `SequenceExample`.
 
     Args:
@@ -47,15 +60,13 @@ def parse(record: tf.Tensor, place: tf.Tensor, streams: Sequence[str], extras: S
       place: string scalar for error messages, where the record is from.
       streams: which of rgb, flow and audio to take.
       extras: which of `EXTRAS` to take.
+      boxes: whether to take those, too.
 
     Raises:
       tf.errors.InvalidArgumentError: it is no SequenceExample, a key has another type or number of values, or a stream
         that is asked for is missing; the message names the place and the key.
     """
-    context = {
-        contract.EXAMPLE_ID: tf.io.FixedLenFeature([], tf.string, ""),
-        contract.LABEL_INDEX: tf.io.FixedLenFeature([], tf.int64, contract.UNLABELLED),
-    } | {key: tf.io.FixedLenFeature([], dtype, default) for key, dtype, default in (_EXTRAS[name] for name in extras)}
+    scalars = _ALWAYS | {key: (dtype, default) for key, dtype, default in (_EXTRAS[name] for name in extras)}
     # The image list is parsed for every stream: its length is the clip's, by which all streams are kept in time.
     lists: dict[str, object] = {
         contract.IMAGE_ENCODED: tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True)
@@ -64,9 +75,19 @@ def parse(record: tf.Tensor, place: tf.Tensor, streams: Sequence[str], extras: S
         lists[contract.FLOW_ENCODED] = tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True)
     if "audio" in streams:
         lists[contract.AUDIO_FLOATS] = tf.io.RaggedFeature(tf.float32)
+    if boxes:
+        lists |= {key: tf.io.RaggedFeature(tf.float32) for key in _BOX_SIDES}
+        lists |= {
+            key: tf.io.RaggedFeature(tf.int64) for key in (contract.REGION_LABEL_INDEX, contract.REGION_TIMESTAMP)
+        }
     values, sequences = tf.io.parse_single_sequence_example(
-        record, context_features=context, sequence_features=lists, example_name=place
+        record,
+        # As lists of any length: of a scalar with several values TensorFlow's own error names no record.
+        context_features={key: tf.io.RaggedFeature(dtype) for key, (dtype, _) in scalars.items()},
+        sequence_features=lists,
+        example_name=place,
     )
+    values = {key: _scalar(key, values[key], default, place) for key, (_, default) in scalars.items()}
     if "audio" in streams:
         sequences[contract.AUDIO_FLOATS] = sequences[contract.AUDIO_FLOATS].flat_values
     clip_id = values[contract.EXAMPLE_ID]
@@ -75,7 +96,7 @@ def parse(record: tf.Tensor, place: tf.Tensor, streams: Sequence[str], extras: S
         needs.append((contract.IMAGE_ENCODED, "audio"))
     checks = [_check_list(key, tf.size(sequences[key]), stream, place, clip_id) for key, stream in needs]
     with tf.control_dependencies(checks):
-        sequences = {key: tf.identity(sequence) for key, sequence in sequences.items()}
+        sequences = sequences | {key: tf.identity(sequences[key]) for key, _ in needs}
     frames, flow = sequences[contract.IMAGE_ENCODED], sequences.get(contract.FLOW_ENCODED)
     num_frames = tf.size(frames)
     if flow is not None:
@@ -90,7 +111,33 @@ def parse(record: tf.Tensor, place: tf.Tensor, streams: Sequence[str], extras: S
         label=values[contract.LABEL_INDEX],
         name_key=tf.strings.to_hash_bucket_fast(name, 2**63 - 1),
         extras={name: _extra(name, values[_EXTRAS[name][0]]) for name in extras},
+        boxes=_boxes(sequences, place) if boxes else None,
     )
+
+
+def _scalar(key: str, values: tf.Tensor, default: Any, place: tf.Tensor) -> tf.Tensor:
+    """The value of a key of the context, or the default where it has none."""
+    count = tf.strings.as_string(tf.size(values))
+    message = tf.strings.join([place, f": {key} has ", count, " values, expected one; pass on_error='skip' to go on"])
+    with tf.control_dependencies([tf.debugging.Assert(tf.size(values) <= 1, [message])]):
+        return tf.concat([values, [default]], axis=0)[0]
+
+
+def _boxes(sequences: Mapping[str, tf.RaggedTensor], place: tf.Tensor) -> Boxes:
+    """One time a key frame, and as many boxes and labels as it has."""
+    sides = [sequences[key] for key in _BOX_SIDES]
+    labels, times = sequences[contract.REGION_LABEL_INDEX].flat_values, sequences[contract.REGION_TIMESTAMP].flat_values
+    counts = sides[0].row_lengths()
+    alike = [tf.size(values) == tf.size(labels) for values in (side.flat_values for side in sides)]
+    message = tf.strings.join(
+        [place, ": its boxes have different numbers of sides, labels or times; leave num_boxes out, or pass "
+         "on_error='skip'"]
+    )  # fmt: skip
+    with tf.control_dependencies(
+        [tf.debugging.Assert(tf.reduce_all([*alike, tf.size(times) == tf.size(counts)]), [message])]
+    ):
+        corners = tf.stack([side.flat_values for side in sides], axis=1)
+    return Boxes(corners, labels, tf.repeat(times, counts))
 
 
 def _check_list(key: str, size: tf.Tensor, stream: str, place: tf.Tensor, clip_id: tf.Tensor) -> tf.Operation:

@@ -2,158 +2,148 @@
 
 from __future__ import annotations
 
-import difflib
-import operator
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
-STREAMS = ("rgb", "flow", "audio")
-DTYPES = ("float32", "bfloat16", "uint8")
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row of a preset: `num_frames` frames, each `stride` stored frames after the last, cropped to `crop_size`.
-
-    `crop_size` is (height, width) in pixels of the stored frames, or None for whole frames.
-    """
-
-    num_frames: int
-    stride: int
-    crop_size: tuple[int, int] | None
-    flip_probability: float
+from tf_data.augment import ColourJitter, Greyscale, RandAugment, RandomErasing
+from tf_data.checks import nearest
+from tf_data.views import Views
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A row for training (random window, crop and flip) and one for evaluation (centred, no flip)."""
+    """How a model looks at clips in training and in evaluation, where `evaluation` is one centred view.
 
-    training: Row
-    evaluation: Row
+    `test_views` are (num_clips, num_crops) of the protocol by which the model's published accuracy was measured.
+    """
 
-
-# i3d: Carreira and Zisserman, "Quo Vadis, Action Recognition?", https://arxiv.org/abs/1705.07750. Section 2.5: random
-# 224×224 crops of frames whose smaller side is 256, a random start "among those early enough to guarantee a desired
-# number of frames", flips applied to the whole clip; tested on the whole video with centre crops. Table 1: 64 frames
-# in training, 250 (10 s) in testing. Shorter videos are looped.
-PRESETS = {
-    "i3d": Preset(
-        training=Row(num_frames=64, stride=1, crop_size=(224, 224), flip_probability=0.5),
-        evaluation=Row(num_frames=250, stride=1, crop_size=(224, 224), flip_probability=0.0),
-    ),
-}
+    training: Views
+    evaluation: Views
+    test_views: tuple[int, int] = (1, 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Views:
-    """What is taken from each clip: which streams, when, where, and as what numbers."""
+_ZERO_ONE: dict[str, Any] = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
+_SLOWFAST_SCALE: dict[str, Any] = {"mean": (0.45, 0.45, 0.45), "std": (0.225, 0.225, 0.225)}
+_IMAGENET_SCALE: dict[str, Any] = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
-    streams: tuple[str, ...]
-    training: bool
-    num_frames: int
-    stride: int
-    crop_size: tuple[int, int] | None
-    flip_probability: float
-    num_clips: int
-    num_crops: int
-    dtype: str
+# Numbers that a paper or configuration gives in frames of its own rate are kept as instants: SlowFast's stride 2 of 30
+# frames a second is 15 frames a second of whatever is stored.
+PRESETS: Mapping[str, Preset] = MappingProxyType(
+    {
+        # Carreira and Zisserman, "Quo Vadis, Action Recognition?", https://arxiv.org/abs/1705.07750. Section 2.5:
+        # random 224×224 crops of frames whose smaller side is 256, a random start "among those early enough to
+        # guarantee a desired number of frames", flips applied to the whole clip, shorter videos looped; tested on the
+        # whole video with centre crops. Table 1: 64 frames in training, 250 (10 s at 25 a second) in testing.
+        "i3d": Preset(
+            training=Views(random=True, num_frames=64, crop_size=(224, 224), flip_probability=0.5),
+            evaluation=Views(num_frames=250, crop_size=(224, 224)),
+        ),
+        # Kondratyuk et al., "MoViNets", https://arxiv.org/abs/2103.11511, A2: the authors' configuration for
+        # Kinetics-600 in tensorflow/models, official/projects/movinet/configs/yaml/movinet_a2_k600_8x8.yaml: 50 frames
+        # at stride 5 of 25 a second, area .08–1 and aspect .5–2 of the random crop, shorter side 256 in evaluation,
+        # inputs in [0, 1]. Its AutoAugment policy is left out.
+        "movinet": Preset(
+            training=Views(
+                random=True,
+                num_frames=50,
+                fps=5.0,
+                area_range=(0.08, 1.0),
+                aspect_range=(0.5, 2.0),
+                crop_size=(224, 224),
+                flip_probability=0.5,
+                **_ZERO_ONE,
+            ),
+            evaluation=Views(num_frames=50, fps=5.0, shorter_side=(256, 256), crop_size=(224, 224), **_ZERO_ONE),
+        ),
+        # Feichtenhofer et al., "SlowFast Networks", https://arxiv.org/abs/1812.03982, 8×8: section 4 and the authors'
+        # configs/Kinetics/SLOWFAST_8x8_R50.yaml with slowfast/config/defaults.py: 32 frames of the fast pathway at
+        # stride 2 of 30 a second (the slow one takes every fourth of them), shorter side 256–320, crops of 224; tested
+        # with 10 × 3 views of 256×256.
+        "slowfast": Preset(
+            training=Views(
+                random=True,
+                num_frames=32,
+                fps=15.0,
+                shorter_side=(256, 320),
+                crop_size=(224, 224),
+                flip_probability=0.5,
+                **_SLOWFAST_SCALE,
+            ),
+            evaluation=Views(num_frames=32, fps=15.0, shorter_side=(256, 256), crop_size=(256, 256), **_SLOWFAST_SCALE),
+            test_views=(10, 3),
+        ),
+        # Arnab et al., "ViViT", https://arxiv.org/abs/2103.15691, and the authors' configuration in scenic,
+        # projects/vivit/configs/kinetics400/vivit_base_k400.py: 32 frames at stride 2, shorter side 256, height and
+        # width scaled by .9–1.33 each, colours changed with probability .8 and dropped with .1 (the strengths are those
+        # of DMVR's color_default_augm), inputs in [-1, 1]; 4 × 3 views.
+        "vivit": Preset(
+            training=Views(
+                random=True,
+                num_frames=32,
+                stride=(2, 2),
+                shorter_side=(256, 256),
+                scale_jitter=(0.9, 1.33),
+                crop_size=(224, 224),
+                flip_probability=0.5,
+                augment=(
+                    ColourJitter(brightness=32 / 255, contrast=0.4, saturation=0.4, hue=0.2, probability=0.8),
+                    Greyscale(probability=0.1),
+                ),
+            ),
+            evaluation=Views(num_frames=32, stride=(2, 2), shorter_side=(256, 256), crop_size=(224, 224)),
+            test_views=(4, 3),
+        ),
+        # Tong et al., "VideoMAE", https://arxiv.org/abs/2203.12602, fine-tuning on Kinetics-400: the authors'
+        # scripts/kinetics/…/finetune.sh with the defaults of run_class_finetuning.py and kinetics.py: 16 frames at
+        # stride 4, RandAugment `rand-m7-n4-mstd0.5-inc1`, random crops of area .08–1 and aspect 3/4–4/3, erasing with
+        # probability .25, ImageNet's mean and deviation; shorter side 224, 5 × 3 views. Mixup and CutMix are `Mix()`.
+        "videomae": Preset(
+            training=Views(
+                random=True,
+                num_frames=16,
+                stride=(4, 4),
+                short="hold",
+                area_range=(0.08, 1.0),
+                aspect_range=(3 / 4, 4 / 3),
+                crop_size=(224, 224),
+                flip_probability=0.5,
+                augment=(RandAugment(num_ops=4, magnitude=7, magnitude_std=0.5), RandomErasing(probability=0.25)),
+                **_IMAGENET_SCALE,
+            ),
+            evaluation=Views(
+                num_frames=16,
+                stride=(4, 4),
+                short="hold",
+                shorter_side=(224, 224),
+                crop_size=(224, 224),
+                **_IMAGENET_SCALE,
+            ),
+            test_views=(5, 3),
+        ),
+    }
+)
 
-    @property
-    def is_single(self) -> bool:
-        """Whether a clip gives one view, so that its tensors have no leading axis of views."""
-        return self.num_clips == 1 and self.num_crops == 1
+# `preset=None`: every stored frame as it is.
+RAW = Preset(
+    training=Views(random=True, sampling="all", dtype="uint8"), evaluation=Views(sampling="all", dtype="uint8")
+)
 
 
-def choose_views(
-    *,
-    preset: str,
-    training: bool,
-    streams: Sequence[str],
-    num_frames: int | None,
-    stride: int | None,
-    crop_size: int | tuple[int, int] | None,
-    num_clips: int,
-    num_crops: int,
-    dtype: Any,
-) -> Views:
-    """Fills what is not asked for from the preset's row, and checks every value.
+def find_preset(preset: str | Preset | None) -> Preset:
+    """Returns the preset of that name, a preset as it is, and for None the one that leaves clips as they are stored.
 
     Raises:
-      ValueError: a value that is not allowed; the message names the keyword, the value and what is.
+      ValueError: there is none of that name; the message lists those that there are.
     """
-    if preset not in PRESETS:
-        raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}{nearest(preset, PRESETS)}")
-    row = PRESETS[preset].training if training else PRESETS[preset].evaluation
-    if num_frames is not None:
-        row = replace(row, num_frames=positive("num_frames", num_frames))
-    if stride is not None:
-        row = replace(row, stride=positive("stride", stride))
-    if crop_size is not None:
-        row = replace(row, crop_size=_height_and_width(crop_size))
-    num_clips = positive("num_clips", num_clips)
-    if num_crops not in (1, 3):
+    if preset is None:
+        return RAW
+    if isinstance(preset, Preset):
+        return preset
+    if not isinstance(preset, str) or preset not in PRESETS:
         raise ValueError(
-            f"num_crops must be 1 (centre) or 3 (both ends and centre of the longer side), got {num_crops!r}"
+            f"preset must be one of {', '.join(PRESETS)}, a tf_data.Preset, or None for the stored frames, got "
+            f"{preset!r}{nearest(preset, PRESETS)}"
         )
-    if training and (num_clips, num_crops) != (1, 1):
-        raise ValueError(
-            f"num_clips={num_clips}, num_crops={num_crops}: several views of a clip are for evaluation; a training "
-            "example is one random view. Pass training=False, or leave both at 1"
-        )
-    return Views(
-        streams=_known_streams(streams),
-        training=training,
-        num_frames=row.num_frames,
-        stride=row.stride,
-        crop_size=row.crop_size,
-        flip_probability=row.flip_probability,
-        num_clips=num_clips,
-        num_crops=num_crops,
-        dtype=_dtype_name(dtype),
-    )
-
-
-def nearest(word: object, words: Iterable[str]) -> str:
-    """Returns ` (did you mean 'flow'?)` for a misspelt word, or nothing where none of `words` is near."""
-    near = difflib.get_close_matches(str(word), list(words), n=3, cutoff=0.6)
-    return f" (did you mean {' or '.join(repr(other) for other in near)}?)" if near else ""
-
-
-def positive(keyword: str, value: Any) -> int:
-    """Returns a keyword's value as an int of 1 or more.
-
-    Raises:
-      ValueError: it is not one.
-    """
-    try:
-        number = operator.index(value)  # takes NumPy's integers too, and neither floats nor strings
-    except TypeError:
-        number = 0
-    if number < 1 or isinstance(value, bool):
-        raise ValueError(f"{keyword} must be an integer of 1 or more, got {value!r}")
-    return number
-
-
-def _height_and_width(crop_size: Any) -> tuple[int, int]:
-    sides = crop_size if isinstance(crop_size, tuple | list) else (crop_size, crop_size)
-    if len(sides) != 2:
-        raise ValueError(f"crop_size must be one side in pixels or (height, width), got {crop_size!r}")
-    return positive("crop_size", sides[0]), positive("crop_size", sides[1])
-
-
-def _known_streams(streams: Any) -> tuple[str, ...]:
-    names = (streams,) if isinstance(streams, str) else tuple(streams)
-    for name in names:
-        if name not in STREAMS:
-            raise ValueError(f"streams: {name!r} is none of {', '.join(STREAMS)}{nearest(name, STREAMS)}")
-    if not names or len(set(names)) < len(names):
-        raise ValueError(f"streams must name one or more of {', '.join(STREAMS)}, each once, got {streams!r}")
-    return names
-
-
-def _dtype_name(dtype: Any) -> str:
-    name = dtype if isinstance(dtype, str) else getattr(dtype, "name", None) or getattr(dtype, "__name__", str(dtype))
-    if name not in DTYPES:
-        raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {dtype!r}")
-    return name
+    return PRESETS[preset]

@@ -15,8 +15,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_data import contract
+from tf_data.checks import nearest
 from tf_data.labels import finder
-from tf_data.presets import nearest
 
 _QUALITY = contract.QUALITY_PREFIX
 # Plain names: the feature that each stands for, and its type. A flag is stored as an int64 that is not 0.

@@ -1,117 +1,212 @@
-"""Where a view looks, and its numbers: crop windows, decoding inside them, flips, normalisation. Pure functions."""
+"""What is taken from each clip: `Views`, a row of checked values that every phase of reading takes."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-import tensorflow as tf
+from tf_data.checks import area, nearest, one_of, pair, positive, probability, range_of, rate
 
-from tf_data.sampling import random_offset
-
-
-class Draw(NamedTuple):
-    """All that is random about one view of one clip, drawn once and handed to every stream: scalars in [0, 1)."""
-
-    time: tf.Tensor
-    top: tf.Tensor
-    left: tf.Tensor
-    flip: tf.Tensor
+STREAMS = ("rgb", "flow", "audio")
+DTYPES = ("float32", "bfloat16", "uint8")
+SAMPLINGS = ("window", "dense", "segments", "all")
+SHORT = ("loop", "hold", "pad")
+NUM_CROPS = (1, 3, 10)
+FLOW_UNITS = ("bound", "pixels")
 
 
-def draw(seed: int, epoch_key: tf.Tensor, clip_key: tf.Tensor) -> Draw:
-    """Draws the randomness of a clip in an epoch: a function of these three numbers and of nothing else.
+@dataclass(frozen=True, slots=True)
+class Views:
+    """What is taken from each clip: when, where, and as what numbers.
+
+    `load` describes each value under the keyword of the same name; here `stride` and `shorter_side` are always ranges
+    and `crop_size` is (height, width). `random` draws windows, crops and all else that is random; without it they are
+    centred and evenly spaced. RGB comes as (level / 255 - `mean`) / `std`; flow isn't subject to these two.
+    """
+
+    random: bool = False
+    streams: tuple[str, ...] = ("rgb",)
+
+    sampling: str = "window"
+    num_frames: int | None = None  # None for `sampling="all"` alone
+    stride: tuple[int, int] = (1, 1)
+    fps: float | None = None
+    num_clips: int = 1
+    short: str = "loop"
+    reverse_probability: float = 0.0
+
+    shorter_side: tuple[int, int] | None = None
+    scale_jitter: tuple[float, float] | None = None
+    area_range: tuple[float, float] | None = None
+    aspect_range: tuple[float, float] = (1.0, 1.0)
+    crop_size: tuple[int, int] | None = None
+    num_crops: int = 1
+    flip_probability: float = 0.0
+
+    augment: tuple[Callable[..., Any], ...] = ()
+
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    dtype: str = "float32"
+    flow_units: str = "bound"
+
+    @property
+    def is_single(self) -> bool:
+        """Whether a clip gives one view, so that its tensors have no leading axis of views."""
+        return self.num_clips == 1 and self.num_crops == 1 and self.sampling != "dense"
+
+    @property
+    def is_resized(self) -> bool:
+        """Whether what a view shows may have another size in the stored frames."""
+        return bool(self.shorter_side or self.scale_jitter or self.area_range)
+
+    @property
+    def varies_in_shape(self) -> bool:
+        """Whether clips give tensors of different shapes, so that they can't be put into one batch."""
+        return self.sampling in ("all", "dense")
+
+
+def choose_views(row: Views, *, streams: Sequence[str], **asked: Any) -> Views:
+    """Puts what is asked for into a preset's row, and checks every value and what can't go together.
+
+    A value that is asked for takes the place of the row's own way of saying the same: `fps` that of `stride`, or a crop
+    of drawn size that of a drawn size of the frame, and the other way round.
 
     Args:
-      seed: the data set's seed.
-      epoch_key: int64 scalar, see `order.epoch_keys`.
-      clip_key: int64 scalar, the clip's.
+      row: the preset's; one's own may have single values where it has pairs, as `load` takes them.
+      streams: of `STREAMS`.
+      **asked: values of `Views`' fields as `load` takes them, None for the row's own.
+
+    Raises:
+      ValueError: a value that is not allowed; the message names the keyword, the value and what is.
     """
-    pair = tf.random.fold_in(tf.stack([tf.constant(seed, tf.int64), clip_key]), epoch_key, alg="philox")
-    return Draw(*tf.unstack(tf.random.stateless_uniform([4], pair, alg="philox")))
+    row = replace(row, **_checked({keyword: getattr(row, keyword) for keyword in _CHECKS}))
+    values = _checked(asked)
+    if values.get("sampling") == "segments":
+        values = {"stride": _UNSET.stride, "fps": None} | values
+    for keywords, others in _ALTERNATIVES:
+        if values.keys() & keywords:
+            values = {other: getattr(_UNSET, other) for other in others} | values
+    if row.sampling == "all" and "num_frames" in values:
+        values.setdefault("sampling", "window")
+    if values.get("sampling") == "all":
+        values.setdefault("num_frames", None)
+    views = replace(row, streams=_known_streams(streams), **values)
+    _check_together(views)
+    return views
 
 
-def random_window(frame_size: tf.Tensor, crop_size: tuple[int, int], drawn: Draw) -> tf.Tensor:
-    """Returns a random crop window, int32 [1, 4]: top, left, height, width.
-
-    Args:
-      frame_size: int32 [2], height and width, neither less than the crop's.
-      crop_size: height and width.
-      drawn: the clip's randomness.
-    """
-    room = frame_size - tf.constant(crop_size)
-    return tf.stack([[random_offset(room[0], drawn.top), random_offset(room[1], drawn.left), *crop_size]])
+def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {keyword: _CHECKS[keyword](keyword, value) for keyword, value in values.items() if value is not None}
 
 
-def fixed_windows(frame_size: tf.Tensor, crop_size: tuple[int, int], num_crops: int) -> tf.Tensor:
-    """Returns one centred window, or three along the longer side (first end, centre, last end): int32 [num_crops, 4].
-
-    Three crops are those of SlowFast's evaluation, https://arxiv.org/abs/1812.03982, section 4.
-    """
-    room = frame_size - tf.constant(crop_size)
-    centre = room // 2
-    if num_crops == 1:
-        corners = centre[tf.newaxis]
-    else:
-        along = tf.where(frame_size[0] > frame_size[1], [1, 0], [0, 1])
-        across = (1 - along) * centre
-        corners = tf.stack([across, centre, across + along * room])
-    return tf.concat([corners, tf.tile(tf.constant([crop_size]), [num_crops, 1])], axis=1)
+def _augmentations(keyword: str, value: Any) -> tuple[Callable[..., Any], ...]:
+    functions = tuple(value) if isinstance(value, list | tuple) else (value,)
+    for function in functions:
+        if not callable(function) or isinstance(function, type):
+            raise ValueError(
+                f"{keyword} must be functions of (frames, seed) such as tf_data.RandAugment(), got {function!r}"
+            )
+    return functions
 
 
-def whole_window(frame_size: tf.Tensor) -> tf.Tensor:
-    """Returns the window that is the frame, int32 [1, 4]."""
-    return tf.concat([[0, 0], frame_size], axis=0)[tf.newaxis]
+def _known_streams(streams: Any) -> tuple[str, ...]:
+    names = (streams,) if isinstance(streams, str) else tuple(streams)
+    for name in names:
+        if name not in STREAMS:
+            raise ValueError(f"streams: {name!r} is none of {', '.join(STREAMS)}{nearest(name, STREAMS)}")
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"streams must name one or more of {', '.join(STREAMS)}, each once, got {streams!r}")
+    return names
 
 
-def decode(encoded: tf.Tensor, window: tf.Tensor, *, channels: int, exact: bool) -> tf.Tensor:
-    """Decodes JPEG frames inside one crop window: uint8 [n, height, width, channels].
-
-    Only the blocks under the window are decoded, and the pixels are those of the whole frame. One frame after another:
-    the parallelism is that of clips, and more of it inside a clip costs a tenth more CPU.
-
-    Args:
-      encoded: string [n].
-      window: int32 [4]: top, left, height, width.
-      channels: how many of the three channels to keep.
-      exact: with the exact inverse DCT; the fast one is up to 7 levels off, which flow can't afford.
-    """
-    method = "INTEGER_ACCURATE" if exact else "INTEGER_FAST"
-    top, left, height, width = tf.unstack(window)
-    # Where chroma is subsampled, the columns at the edges of what is decoded lack a neighbour to interpolate with, and
-    # are up to 14 levels off: so decode two columns more on both sides, and leave them out.
-    frame_width = tf.io.extract_jpeg_shape(encoded[0])[1]
-    first, last = tf.maximum(left - 2, 0), tf.minimum(left + width + 2, frame_width)
-    wider = tf.stack([top, first, height, last - first])
-    inside = slice(left - first, left - first + width)
-    frames = tf.map_fn(
-        lambda jpeg: tf.io.decode_and_crop_jpeg(jpeg, wider, channels=3, dct_method=method)[:, inside, :channels],
-        encoded,
-        fn_output_signature=tf.TensorSpec([None, None, channels], tf.uint8),
-        parallel_iterations=1,
-    )
-    return tf.ensure_shape(frames, [None, None, None, channels])
+def _dtype_name(keyword: str, dtype: Any) -> str:
+    name = dtype if isinstance(dtype, str) else getattr(dtype, "name", None) or getattr(dtype, "__name__", str(dtype))
+    return one_of(DTYPES)(keyword, name)
 
 
-def flip_rgb(frames: tf.Tensor) -> tf.Tensor:
-    """Mirrors frames left to right: [n, height, width, 3]."""
-    return tf.reverse(frames, [2])
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    "sampling": one_of(SAMPLINGS),
+    "num_frames": positive,
+    "stride": range_of("one stride or (low, high)", positive),
+    "fps": rate,
+    "num_clips": positive,
+    "short": one_of(SHORT),
+    "reverse_probability": probability,
+    "shorter_side": range_of("one side in pixels or (low, high)", positive),
+    "scale_jitter": range_of("two factors", rate),
+    "area_range": range_of("two shares of the frame's area", area),
+    "aspect_range": range_of("two aspects", rate),
+    "crop_size": pair("one side in pixels or (height, width)", positive),
+    "num_crops": one_of(NUM_CROPS),
+    "flip_probability": probability,
+    "augment": _augmentations,
+    "dtype": _dtype_name,
+    "flow_units": one_of(FLOW_UNITS),
+}
+_UNSET = Views()
+# Asking for one of the former unsets a preset's latter.
+_ALTERNATIVES: tuple[tuple[set[str], set[str]], ...] = (
+    ({"fps"}, {"stride"}),
+    ({"stride"}, {"fps"}),
+    ({"area_range"}, {"shorter_side", "scale_jitter"}),
+    ({"shorter_side", "scale_jitter"}, {"area_range", "aspect_range"}),
+)
 
 
-def flip_flow(levels: tf.Tensor) -> tf.Tensor:
-    """Mirrors flow left to right, uint8 [n, height, width, 2]: what moved right moves left, so x is negated.
-
-    Levels l and 255 - l stand for opposite flow exactly.
-    """
-    mirrored = tf.reverse(levels, [2])
-    return tf.bitwise.bitwise_xor(mirrored, tf.constant([255, 0], tf.uint8))
-
-
-def normalise(levels: tf.Tensor, dtype: str) -> tf.Tensor:
-    """Turns levels 0 … 255 into [-1, 1] by `level / 127.5 - 1`; `uint8` leaves them.
-
-    For flow the result is in units of the bound that its levels stand for: times `info.flow.bound_px` it is pixels.
-    """
-    if dtype == "uint8":
-        return levels
-    # Computed in float32: bfloat16 has 8 bits, and would round twice.
-    return tf.cast(tf.cast(levels, tf.float32) / 127.5 - 1.0, dtype)
+def _check_together(views: Views) -> None:
+    if views.random and (views.num_clips > 1 or views.num_crops > 1 or views.sampling == "dense"):
+        raise ValueError(
+            f"num_clips={views.num_clips}, num_crops={views.num_crops}, sampling={views.sampling!r}: several views of "
+            "a clip are for evaluation; a training example is one random view. Pass training=False, or leave them out"
+        )
+    if views.num_clips > 1 and views.varies_in_shape:
+        raise ValueError(f"num_clips={views.num_clips}: sampling={views.sampling!r} takes the whole clip; drop one")
+    if not views.random:
+        drawn = {
+            "reverse_probability": views.reverse_probability,
+            "flip_probability": views.flip_probability,
+            "scale_jitter": views.scale_jitter,
+            "area_range": views.area_range,
+            "augment": views.augment,
+        }
+        for keyword, value in drawn.items():
+            if value:
+                raise ValueError(f"{keyword}={value!r} is random, for training; pass training=True, or leave it out")
+        for keyword in ("stride", "shorter_side"):
+            if (ends := getattr(views, keyword)) and ends[0] != ends[1]:
+                raise ValueError(f"{keyword}={ends!r}: a range is drawn from in training; pass one value")
+    if (views.area_range or views.num_crops > 1 or views.scale_jitter) and not views.crop_size:
+        raise ValueError("crop_size must be given where crops are taken or drawn, got None; pass a side in pixels")
+    if views.area_range and (views.shorter_side or views.scale_jitter):
+        raise ValueError(
+            f"area_range={views.area_range!r} draws the crop's size in the stored frame; it doesn't go with "
+            "shorter_side and scale_jitter, which size the frame; drop one"
+        )
+    if views.shorter_side and views.crop_size:
+        least = views.shorter_side[0] * (views.scale_jitter or (1, 1))[0]
+        if least < min(views.crop_size):
+            raise ValueError(
+                f"crop_size={views.crop_size!r} doesn't fit into frames whose shorter side is {least:g}; pass a larger "
+                "shorter_side or a smaller crop_size"
+            )
+    if "audio" in views.streams:
+        if views.sampling == "segments":
+            raise ValueError("streams: sound has no segments; take it with sampling='window', or leave it out")
+        if views.stride[0] != views.stride[1]:
+            raise ValueError(f"stride={views.stride!r}: a drawn stride gives sound no fixed length; pass one value")
+    if views.sampling == "segments" and (views.fps or views.stride != (1, 1)):
+        raise ValueError(
+            f"sampling='segments' spreads num_frames over the whole clip, without stride={views.stride!r} or "
+            f"fps={views.fps}; drop them"
+        )
+    if views.fps and views.stride != (1, 1):
+        raise ValueError(f"fps={views.fps} and stride={views.stride!r} are two ways of saying the same; drop one")
+    if (views.sampling == "all") != (views.num_frames is None):
+        raise ValueError(f"num_frames={views.num_frames}: sampling='all' takes every frame; drop one of the two")
+    moving = [function for function in views.augment if getattr(function, "geometric", False)]
+    if moving and "flow" in views.streams:
+        raise ValueError(
+            f"augment: {moving[0]!r} moves what is in RGB, and flow would stay behind; pass geometric=False to it"
+        )

@@ -25,7 +25,7 @@ def _load(data_dir: Path, **keywords: Any) -> Any:
         ({"streams": ["rbg"]}, r"streams: 'rbg' is none of rgb, flow, audio \(did you mean 'rgb'\?\)"),
         ({"streams": []}, r"streams must name one or more of rgb, flow, audio"),
         ({"streams": ["rgb", "rgb"]}, r"each once, got \['rgb', 'rgb'\]"),
-        ({"preset": "i3"}, r"preset must be one of i3d, got 'i3' \(did you mean 'i3d'\?\)"),
+        ({"preset": "i3"}, r"preset must be one of i3d, movinet, .* got 'i3' \(did you mean 'i3d'\?\)"),
         ({"num_frames": 0}, r"num_frames must be an integer of 1 or more, got 0"),
         ({"stride": 1.5}, r"stride must be an integer of 1 or more, got 1\.5"),
         ({"crop_size": (1, 2, 3)}, r"crop_size must be one side in pixels or \(height, width\), got \(1, 2, 3\)"),
@@ -33,7 +33,7 @@ def _load(data_dir: Path, **keywords: Any) -> Any:
             {"crop_size": 64},
             r"crop_size: 64×64 is larger than the frames .* side is 32 pixels; pass crop_size=32 or less",
         ),
-        ({"num_crops": 2}, r"num_crops must be 1 \(centre\) or 3"),
+        ({"num_crops": 2}, r"num_crops must be one of 1, 3, 10, got 2"),
         ({"num_clips": 10}, r"several views of a clip are for evaluation.*training=False"),
         ({"dtype": "float16"}, r"dtype must be one of float32, bfloat16, uint8, got 'float16'"),
         ({"batch_size": 0}, r"batch_size must be an integer of 1 or more, got 0"),
@@ -42,9 +42,12 @@ def _load(data_dir: Path, **keywords: Any) -> Any:
         ({"seed": "a"}, r"seed must be None or an integer .* got 'a'"),
         ({"extras": ["clipid"]}, r"extras: 'clipid' is none of .*\(did you mean 'clip_id'\?\)"),
         ({"as_supervised": True}, r"as_supervised gives input and label alone"),
-        ({"on_error": "ignore"}, r"on_error must be 'raise' or 'skip', got 'ignore'"),
+        ({"on_error": "ignore"}, r"on_error must be one of raise, skip, got 'ignore'"),
         ({"split": "train[1]"}, r"'train\[1\]' is not understood"),
-        ({"seed": None, "input_context": tf.distribute.InputContext(2, 0)}, r"seed must be given with input_context"),
+        (
+            {"seed": None, "input_context": tf.distribute.InputContext(2, 0)},
+            r"seed must be given where hosts share records",
+        ),
     ],
 )
 def test_a_bad_keyword_is_named_with_its_value_and_what_is_allowed(

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 import tf_data
 from tests.tf_data.conftest import BLOCK, HEIGHT, LEVELS_PER_FRAME, SAMPLE_RATE, WIDTH, FakeClip, make_clips
-from tf_data import contract, sampling, views
+from tf_data import contract, randomness, sampling
 from tf_data.order import epoch_keys
 
 Element = dict[str, np.ndarray]
@@ -32,7 +32,17 @@ def _load(data_dir: Path, **keywords: Any) -> Any:
 
 
 def _elements(ds: tf.data.Dataset) -> list[Element]:
-    return list(ds.as_numpy_iterator())
+    """The elements, with the flip that uint8 leaves to the device made here."""
+    return [_flipped(dict(element)) for element in ds.as_numpy_iterator()]
+
+
+def _flipped(element: Element) -> Element:
+    if element.pop("flip", False):
+        mirrored = {stream: element[stream][..., ::-1, :] for stream in ("rgb", "flow") if stream in element}
+        if "flow" in mirrored:
+            mirrored["flow"] = mirrored["flow"] ^ np.array([255, 0], np.uint8)
+        element |= mirrored
+    return element
 
 
 def _same(first: list[Element], second: list[Element]) -> bool:
@@ -242,8 +252,8 @@ def test_a_clips_window_is_drawn_by_seed_epoch_and_the_contracts_key_of_its_id(d
     epoch_key = next(iter(epoch_keys(1)))
     for element in _elements(_load(data_dir, dtype="uint8", seed=5)):
         key = contract.clip_key(element["clip_id"].decode())
-        drawn = views.draw(5, epoch_key, tf.constant(key, tf.int64))
-        start = sampling.random_start(tf.constant(40), 8, drawn.time)
+        drawn = randomness.draw(5, epoch_key, tf.constant(key, tf.int64))
+        start = sampling.random_start(tf.constant(40), tf.constant(8), drawn.time)
         assert _numbers(element["rgb"])[0] == int(start[0])
         assert _is_flipped(element["rgb"]) == bool(drawn.flip < 0.5)
 
