@@ -72,7 +72,7 @@ class Mix:
           tf.errors.InvalidArgumentError: when it runs, a label is below -1, or `num_classes` or more.
         """
         streams = {key: batch[key] for key in _STREAMS if key in batch}
-        partner = _partners(_batch_size(batch["label"]), batch.get("mask"))
+        partner = _partners(tf.shape(batch["label"])[0], batch.get("mask"))
         frame_size = self._frame_size(streams)
         chance, choice = draws.uniforms(seed, "whether and how to mix", 2)
         is_cutmix = choice < self._cutmix_share()
@@ -117,10 +117,6 @@ class Mix:
         if not pictures and self.cutmix_alpha:
             raise ValueError("Mix: CutMix cuts rgb or flow, and the batch has neither; set cutmix_alpha=0")
         return tf.shape(pictures[0])[-3:-1] if pictures else None
-
-
-def _batch_size(labels: tf.Tensor) -> tf.Tensor:
-    return tf.shape(labels)[0]
 
 
 def _partners(batch_size: tf.Tensor, mask: tf.Tensor | None) -> tf.Tensor:

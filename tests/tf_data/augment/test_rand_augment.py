@@ -10,7 +10,7 @@ import tensorflow as tf
 from PIL import Image, ImageEnhance, ImageOps
 
 from tests.tf_data.augment.drawing import draw_many
-from tf_data.augment import RandAugment
+from tf_data.augment import RandAugment, warps
 from tf_data.augment.rand_augment import GEOMETRIC_OPERATIONS, LEVEL_OPERATIONS
 
 OPERATIONS = LEVEL_OPERATIONS | GEOMETRIC_OPERATIONS
@@ -49,6 +49,19 @@ def _identify(clip: np.ndarray, result: np.ndarray, magnitude: float) -> str:
 def test_magnitude_7_is_as_strong_as_timms(clip: np.ndarray, name: str, sign: int, expected: Any) -> None:
     frames = [np.asarray(expected(Image.fromarray(frame))) for frame in clip.astype(np.uint8)]
     np.testing.assert_allclose(_apply(name, clip, 0.7, sign), frames, atol=2)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [  # 0.7 of 30 degrees, and of 0.3
+        ("rotate", lambda frames, sign: warps.rotate(frames, 21 * sign)),
+        ("shear_x", lambda frames, sign: warps.shear_x(frames, 0.21 * sign)),
+        ("shear_y", lambda frames, sign: warps.shear_y(frames, 0.21 * sign)),
+    ],
+)
+def test_magnitude_7_turns_and_shears_as_far_as_timms(clip: np.ndarray, name: str, sign: int, expected: Any) -> None:
+    np.testing.assert_allclose(_apply(name, clip, 0.7, sign), expected(clip, sign), atol=0.01)
 
 
 def _moved(image: Image.Image, x: int, y: int) -> Image.Image:
