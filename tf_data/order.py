@@ -14,6 +14,7 @@ Two forms of the permutation:
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 
@@ -25,8 +26,10 @@ import tensorflow as tf
 # 27 times what chance gives, for 4 to 6 records); with 3 free words and 8 rounds or more it is what chance gives.
 _SHUFFLE_ROUNDS = 12
 _SHUFFLE_SALT = 0x6F726465  # sets the order's randomness apart from the clips'
-_MAX_KEYS = 4096  # drawn when a pass begins, in a tenth of a second; further epochs' keys are computed from them
-_FIRST_ROW, _PASS, _DATA_SET, _LAP = range(4)  # what else is drawn from an epoch's key
+_NUM_KEYS = 4096  # epoch keys listed, a few milliseconds; those of further epochs are computed from them
+_MAX_STEPS = np.iinfo(np.int64).max
+_ENDLESS_EPOCHS = 2**20  # how far apart two passes without end begin
+_FIRST_ROW, _TURN, _DATA_SET, _LAP = range(4)  # what else is drawn from an epoch's key
 
 
 def epoch_keys(num_epochs: int | None) -> tf.data.Dataset:
@@ -39,6 +42,11 @@ def epoch_keys(num_epochs: int | None) -> tf.data.Dataset:
     Args:
       num_epochs: how many a pass has; None for no end.
     """
+    return _numbers_of_pass().take(1).repeat(num_epochs)
+
+
+def _numbers_of_pass() -> tf.data.Dataset:
+    """Yields random int64 scalars without end, others in each pass; the first of a pass tells which pass it is."""
     variant = tf.raw_ops.RandomDatasetV2(
         seed=tf.constant(1, tf.int64),
         seed2=tf.constant(1, tf.int64),
@@ -47,8 +55,7 @@ def epoch_keys(num_epochs: int | None) -> tf.data.Dataset:
         output_types=[tf.int64],
         output_shapes=[tf.TensorShape([])],
     )
-    keys = tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.int64))
-    return keys.take(1).repeat(num_epochs)
+    return tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.int64))
 
 
 def permuted(position: tf.Tensor, num_records: int | tf.Tensor, seed: int, epoch_key: tf.Tensor) -> tf.Tensor:
@@ -164,7 +171,8 @@ def read_order(
 ) -> tf.data.Dataset:
     """Yields (row, epoch key, real) for each record that a host reads, in order.
 
-    An epoch has `sum(sizes)` examples, each read by exactly one host. Where the hosts do not divide them, the last step
+    An epoch has `sum(sizes)` examples, each read by exactly one host. A second pass over the data set goes on with the
+    next epochs, as if `num_epochs` had been larger. Where the hosts do not divide them, the last step
     of some hosts repeats an example of the same epoch, with `real` False.
 
     Without weights an epoch is every row once. With them, data set i gives the share `weights[i] / sum(weights)` of the
@@ -205,13 +213,13 @@ def read_order(
 
     row_at = every_row_once if weights is None else _mixture(sizes, weights, shuffle, shuffled)
 
-    def at(step: tf.Tensor, keys: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def at(step: tf.Tensor, key_of_pass: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        epoch_key = _epoch_key(_epoch_number(key_of_pass, step // steps, num_epochs))
         position, real = host_position(step % steps, num_records, num_hosts=num_hosts, host=host, run_length=run_length)
-        return *row_at(position, _epoch_key(keys, step // steps)), real
+        return *row_at(position, epoch_key), real
 
-    num_steps = np.iinfo(np.int64).max if num_epochs is None else steps * num_epochs
-    order = tf.data.Dataset.zip((tf.data.Dataset.range(num_steps), _keys_of_pass(num_epochs))).map(at)
-    return _endless(order) if num_epochs is None else order
+    order = _steps(_MAX_STEPS if num_epochs is None else steps * num_epochs).map(at)
+    return order if num_epochs else order.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
 
 
 def _mixture(
@@ -239,7 +247,7 @@ def _mixture(
         source = tf.searchsorted(first_draw, draw[tf.newaxis], side="right")[0] - 1
         nth = draw - first_draw[source]
         number_of_pass = nth // size_of[source]
-        key_of_pass = tf.where(number_of_pass == 0, epoch_key, _fold(epoch_key, _PASS, number_of_pass))
+        key_of_pass = tf.where(number_of_pass == 0, epoch_key, _fold(epoch_key, _TURN, number_of_pass))
         key_of_rows = _fold(key_of_pass, _DATA_SET, source)
         row = shuffled(nth % size_of[source], size_of[source], key_of_rows)
         return first_row[source] + row, key_of_pass
@@ -247,23 +255,44 @@ def _mixture(
     return row_at
 
 
-def _keys_of_pass(num_epochs: int | None) -> tf.data.Dataset:
-    """Yields the same tensor for ever: the epoch keys of this pass over the data set, int64 [≤ _MAX_KEYS]."""
-    num_keys = min(num_epochs or _MAX_KEYS, _MAX_KEYS)
-    keys = epoch_keys(num_keys).batch(num_keys, drop_remainder=True)
-    return _endless(keys.flat_map(lambda keys: tf.data.Dataset.from_tensors(keys).repeat()))
+def _steps(num_steps: int) -> tf.data.Dataset:
+    """Yields (step, key of the pass): int64 scalars, 0 … num_steps - 1 and the same key with each of them.
+
+    Symbolic checkpoints rule out what is simpler. A `flat_map` or `take` beside another data set in a `zip` goes wrong
+    at the second restart (TensorFlow 2.21), and a range inside a `flat_map` is not shared out by the tf.data service.
+    """
+
+    def keep_first(first: tf.Tensor, element: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tuple]:
+        step, number = element
+        key = tf.where(first < 0, number, first)
+        return key, (step, key)
+
+    numbered = tf.data.Dataset.zip((tf.data.Dataset.range(num_steps), _numbers_of_pass()))
+    return numbered.scan(tf.constant(-1, tf.int64), keep_first)
 
 
-def _epoch_key(keys: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
-    lap = epoch // _MAX_KEYS
-    key = keys[epoch % _MAX_KEYS]
+def _epoch_number(key_of_pass: tf.Tensor, epoch: tf.Tensor, num_epochs: int | None) -> tf.Tensor:
+    """Returns an epoch's number, counted through all passes over the data set, from its number in a pass."""
+    is_it = tf.equal(_listed_keys(), key_of_pass)
+    number_of_pass = tf.where(tf.reduce_any(is_it), tf.argmax(is_it), _NUM_KEYS + key_of_pass)
+    return number_of_pass * (num_epochs or _ENDLESS_EPOCHS) + epoch
+
+
+def _epoch_key(number: tf.Tensor) -> tf.Tensor:
+    """Returns the key of an epoch by its number, from 0: of the first `_NUM_KEYS`, what `epoch_keys` yields."""
+    key = tf.constant(_listed_keys())[number % _NUM_KEYS]
+    lap = number // _NUM_KEYS
     return tf.where(lap == 0, key, _fold(key, _LAP, lap))
+
+
+@functools.cache
+def _listed_keys() -> np.ndarray:
+    with tf.init_scope():
+        return np.array(list(epoch_keys(_NUM_KEYS).as_numpy_iterator()))
 
 
 def _fold(key: tf.Tensor, use: int, number: tf.Tensor | int) -> tf.Tensor:
     """Returns another key, an int64 scalar, for each number and each use of the numbers."""
-    return tf.random.fold_in(tf.stack([key, tf.constant(use, tf.int64)]), number, alg="philox")[0]
-
-
-def _endless(ds: tf.data.Dataset) -> tf.data.Dataset:
-    return ds.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+    # `fold_in` keeps its number as it is beside a hash of the rest: so the draw is what mixes them.
+    pair = tf.random.fold_in(tf.stack([key, tf.constant(use, tf.int64)]), tf.cast(number, tf.int64), alg="philox")
+    return tf.random.stateless_uniform([], pair, minval=None, maxval=None, dtype=tf.int64, alg="philox")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_data.order import epoch_keys, permuted, read_order, steps_per_epoch
+from tf_data.order import epoch_keys, permuted, read_order, shares, steps_per_epoch
 
 
 def _rows(order: tf.data.Dataset) -> list[int]:
@@ -17,8 +18,12 @@ def _rows(order: tf.data.Dataset) -> list[int]:
 
 
 def _order(num_records: int = 50, **keywords: object) -> tf.data.Dataset:
-    values = {"weights": None, "seed": 0, "shuffle": True, "num_epochs": 1} | keywords
-    return read_order([num_records], **values)  # type: ignore[arg-type]
+    return _mixed([num_records], None, **keywords)
+
+
+def _mixed(sizes: list[int], weights: list[float] | None, **keywords: object) -> tf.data.Dataset:
+    values = {"weights": weights, "seed": 0, "shuffle": True, "num_epochs": 1} | keywords
+    return read_order(sizes, **values)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("num_records", [1, 2, 3, 64, 1000])
@@ -100,7 +105,13 @@ def test_an_order_without_end_says_so_and_goes_on() -> None:
     assert sorted(_rows(order.take(10))) == sorted([*range(5)] * 2)
 
 
-@pytest.mark.parametrize("stop_after", [0, 3, 50, 77])
+@pytest.mark.parametrize("num_epochs", [1, 3])
+def test_each_pass_goes_on_with_the_next_epochs(num_epochs: int) -> None:
+    order = _order(num_epochs=num_epochs)
+    assert _rows(order) + _rows(order) + _rows(order) == _rows(_order(num_epochs=3 * num_epochs))
+
+
+@pytest.mark.parametrize("stop_after", [0, 3, 50, 77, 100])
 def test_a_checkpoint_goes_on_where_it_was_and_with_the_same_next_epochs(tmp_path: Path, stop_after: int) -> None:
     options = tf.data.Options()
     options.experimental_symbolic_checkpoint = True
@@ -116,3 +127,150 @@ def test_a_checkpoint_goes_on_where_it_was_and_with_the_same_next_epochs(tmp_pat
     tf.train.Checkpoint(iterator=restored).restore(saved).assert_consumed()
     assert _rows(restored) + _rows(fresh) == expected
     assert sum(file.stat().st_size for file in tmp_path.iterdir()) < 64 * 1024
+
+
+@pytest.mark.parametrize("num_epochs", [1000, None])
+def test_restoring_does_not_read_again_what_was_read(tmp_path: Path, num_epochs: int | None) -> None:
+    read = []
+
+    def load() -> tf.data.Dataset:
+        def note(row: np.ndarray) -> np.ndarray:
+            read.append(int(row))
+            return row
+
+        options = tf.data.Options()
+        options.experimental_symbolic_checkpoint = True
+        options.experimental_optimization.inject_prefetch = False  # nothing is read before it is asked for
+        options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
+        noted = _order(10, num_epochs=num_epochs).map(lambda row, *_: tf.numpy_function(note, [row], tf.int64))
+        return noted.with_options(options)
+
+    iterator = iter(load())
+    for _ in range(2995):
+        next(iterator)
+    saved = tf.train.Checkpoint(iterator=iterator).save(str(tmp_path / "place"))
+    expected = int(next(iterator))
+    read.clear()
+    restored = iter(load())
+    tf.train.Checkpoint(iterator=restored).restore(saved)
+    assert int(next(restored)) == expected
+    assert len(read) == 1
+
+
+def test_hundreds_of_epochs_all_differ() -> None:
+    keys = [int(key) for _, key, _ in _order(1, num_epochs=600)]
+    assert len(set(keys)) == 600
+
+
+def _runs(rows: list[int], length: int, num_records: int) -> list[bool]:
+    """Of each `length` rows, whether they follow each other, the first row after the last."""
+    cut = [rows[k : k + length] for k in range(0, len(rows) - length + 1, length)]
+    return [all((a + 1) % num_records == b for a, b in pairwise(run)) for run in cut]
+
+
+def test_runs_of_neighbours_stay_together_and_are_shuffled() -> None:
+    rows = _rows(_order(50, run_length=4))
+    assert sorted(rows) == list(range(50))
+    assert _runs(rows, 4, 50) == [True] * 12
+    assert not all((a + 4) % 50 == b for a, b in pairwise(rows[::4]))
+
+
+def test_runs_begin_elsewhere_in_each_epoch() -> None:
+    rows = np.array(_rows(_order(50, run_length=4, num_epochs=8))).reshape(8, 50)
+    assert len({int(row) for row in rows[:, 0] % 4}) > 1
+    assert len({int(row) for row in rows[:, -1]}) > 4  # and what is left over is not always the same
+
+
+def test_a_run_stays_on_one_host() -> None:
+    for host in range(3):
+        mine = _rows(_order(50, run_length=4, num_hosts=3, host=host))
+        assert _runs(mine[:16], 4, 50) == [True] * 4  # 48 of 50 rows are 4 runs for each host
+
+
+def test_unshuffled_runs_are_dealt_out_in_stored_order() -> None:
+    hosts = [_rows(_order(12, shuffle=False, run_length=3, num_hosts=2, host=host)) for host in range(2)]
+    assert hosts == [[0, 1, 2, 6, 7, 8], [3, 4, 5, 9, 10, 11]]
+
+
+def test_runs_longer_than_the_epoch_are_the_rows_one_after_the_other() -> None:
+    rows = _rows(_order(5, run_length=9))
+    assert rows == [(rows[0] + k) % 5 for k in range(5)]
+
+
+def test_shares_are_rounded_to_the_largest_remainder() -> None:
+    assert shares([1, 1, 1], 10).tolist() == [4, 3, 3]
+    assert shares([0.5, 0.25, 0.25], 100).tolist() == [50, 25, 25]
+
+
+def test_weighted_data_sets_have_their_shares_of_an_epoch() -> None:
+    rows = np.array(_rows(_mixed([60, 20, 20], [1, 1, 2])))
+    sources = np.searchsorted([60, 80], rows, side="right")
+    assert np.bincount(sources).tolist() == [25, 25, 50]
+    assert len(set(rows[sources == 0])) == 25  # less than its rows: none twice
+    assert sorted(Counter(rows[sources == 1]).values()) == [1] * 15 + [2] * 5  # more: none left out
+    assert sorted(Counter(rows[sources == 2]).values()) == [2] * 10 + [3] * 10
+
+
+def test_weighted_data_sets_are_mixed_all_over_an_epoch() -> None:
+    is_second = np.array(_rows(_mixed([1000, 1000], [3, 1]))) >= 1000
+    assert all(30 < part.sum() < 70 for part in np.split(is_second, 10))
+    assert 0.1 < np.mean(is_second[1:] & is_second[:-1]) * 2 < 0.2  # as often after itself as chance has it
+
+
+def test_a_row_that_comes_again_in_an_epoch_has_another_key() -> None:
+    order = [(int(row), int(key)) for row, key, _ in _mixed([30, 5], [1, 1], num_epochs=3)]
+    assert len(set(order)) == len(order) == 105
+
+
+def test_weighted_epochs_differ_and_read_other_parts() -> None:
+    rows = np.array(_rows(_mixed([40, 10], [1, 4], num_epochs=3))).reshape(3, 50)
+    parts = [frozenset(epoch[epoch < 40].tolist()) for epoch in rows]
+    assert [len(part) for part in parts] == [10] * 3
+    assert len(set(parts)) == 3
+
+
+def test_unshuffled_weighted_data_sets_take_turns_in_stored_order() -> None:
+    rows = _rows(_mixed([4, 4], [3, 1], shuffle=False))
+    assert rows == [0, 1, 4, 2, 3, 0, 5, 1]
+
+
+def test_weighted_runs_are_mostly_of_neighbours() -> None:
+    rows = _rows(_mixed([400, 400], [3, 1], run_length=8))
+    assert np.mean([b - a == 1 for a, b in pairwise(rows)]) > 0.6
+
+
+@pytest.mark.parametrize(
+    ("sizes", "weights", "message"),
+    [
+        ([0, 0], None, r"there is no record to read, got \[0, 0\]"),
+        ([3, 3], [1], r"one for each data set"),
+        ([3, 0], [1, 1], r"none empty, got sizes \[3, 0\]"),
+        ([3, 3], [1, 0], r"weights must be positive numbers, got 0"),
+        ([3, 3], [1, float("nan")], r"weights must be positive numbers, got nan"),
+        ([3, 3], [1, 100], r"1 among \[1, 100\] is less than one of the 6 examples"),
+    ],
+)
+def test_mixtures_that_cannot_be_are_refused(sizes: list[int], weights: list[float] | None, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        _mixed(sizes, weights)
+
+
+@pytest.mark.parametrize("lives", [[3] * 8, [0, 0, 1, 0, 48, 0, 10], [60, 0]])
+def test_checkpoints_of_restored_iterators_go_on_as_exactly(tmp_path: Path, lives: list[int]) -> None:
+    options = tf.data.Options()
+    options.experimental_symbolic_checkpoint = True
+
+    def load() -> tf.data.Dataset:
+        return _order(10, num_epochs=6).with_options(options)
+
+    undisturbed = load()
+    expected = _rows(undisturbed) + _rows(undisturbed)
+    read, saved = [], None
+    for life, steps in enumerate(lives):
+        order = load()
+        iterator = iter(order)
+        if saved:
+            tf.train.Checkpoint(iterator=iterator).restore(saved).assert_consumed()
+        read += [int(next(iterator)[0]) for _ in range(steps)]
+        saved = tf.train.Checkpoint(iterator=iterator).save(str(tmp_path / str(life)))
+    assert read + _rows(iterator) + _rows(order) == expected
