@@ -46,6 +46,7 @@ class _Time(NamedTuple):
 
     frames: tf.Tensor  # int32 [num_clips, T], stored frames
     starts: tf.Tensor  # int32 [num_clips], the first frame of each window
+    loops: tf.Tensor  # bool scalar, whether a window goes on with the clip's beginning
     mask: tf.Tensor | None  # bool [num_clips, T], False past the clip's last frame
     reverse: tf.Tensor | None  # bool scalar, whether time runs backwards
 
@@ -119,11 +120,12 @@ def _when(num_stored: tf.Tensor, views: Views, drawn: Draw, frame_rate: float) -
     raw, starts = _frames_as_if_without_end(num_stored, views, drawn, frame_rate)
     mask = raw < num_stored if views.short == "pad" and views.sampling in ("window", "dense") else None
     frames = sampling.fill(raw, num_stored, views.short)
+    loops = tf.reduce_max(raw) >= num_stored if views.short == "loop" else tf.constant(False)
     if not views.reverse_probability:
-        return _Time(frames, starts, mask, None)
+        return _Time(frames, starts, loops, mask, None)
     reverse = drawn.reverse < views.reverse_probability
     backwards = [part if part is None else tf.where(reverse, part[:, ::-1], part) for part in (frames, mask)]
-    return _Time(backwards[0], starts, backwards[1], reverse)
+    return _Time(backwards[0], starts, loops, backwards[1], reverse)
 
 
 def _frames_as_if_without_end(
@@ -232,7 +234,7 @@ def _audio(clip: ParsedClip, time: _Time, making: Making) -> tf.Tensor:
         step = sampling.stored_steps(views, info.frame_rate)[0]
         count = sampling.num_audio_samples(views.num_frames, step, info.frame_rate, sample_rate)
     sound = sampling.audio_windows(
-        clip.audio, time.starts, clip.num_frames, count, info.frame_rate, sample_rate, views.short
+        clip.audio, time.starts, clip.num_frames, count, info.frame_rate, sample_rate, loops=time.loops
     )
     if time.reverse is not None:
         sound = tf.where(time.reverse, sound[:, ::-1], sound)
@@ -241,7 +243,7 @@ def _audio(clip: ParsedClip, time: _Time, making: Making) -> tf.Tensor:
 
 
 def _boxes(boxes: Boxes, time: _Time, where: _Place, flip: tf.Tensor | None, making: Making) -> dict[str, tf.Tensor]:
-    """The boxes that the views show, each view's in the coordinates of what it shows."""
+    """The boxes that the views show, each view's in the coordinates of what it shows, those before empty rows."""
     views, room = making.views, making.num_boxes
     never = tf.constant(False)
     mirrored = [never] * where.windows.shape[0] if flip is None else [flip]
@@ -253,26 +255,39 @@ def _boxes(boxes: Boxes, time: _Time, where: _Place, flip: tf.Tensor | None, mak
             geometry.move_boxes(boxes.corners, window, where.frame_size, mirror)
             for window, mirror in zip(windows, mirrored, strict=True)
         ]
-    )
-    seen = tf.reduce_all(corners[..., 2:] > corners[..., :2], axis=-1)  # [crops, n]
-    times_us = tf.cast(time.frames, tf.float64) * (1e6 / making.info.frame_rate)
-    distance = tf.abs(times_us[:, tf.newaxis, :] - tf.cast(boxes.time_us, tf.float64)[tf.newaxis, :, tf.newaxis])
-    nearest = tf.argmin(distance, axis=-1, output_type=tf.int32)  # [clips, n]
+    )  # [crops, n, 4]
+    nearest, in_time = _nearest_frames(boxes.time_us, time.frames, making.info.frame_rate)  # [clips, n]
     num_clips, num_crops = tf.shape(time.frames)[0], len(windows)
+    corners = tf.tile(corners, [num_clips, 1, 1])
+    seen = tf.reduce_all(corners[..., 2:] > corners[..., :2], axis=-1) & tf.repeat(in_time, num_crops, axis=0)
+    first = tf.argsort(tf.cast(~seen, tf.int32), axis=-1, stable=True)[:, :room]
     parts = {
-        "boxes": tf.tile(tf.where(seen[..., tf.newaxis], corners, 0.0), [num_clips, 1, 1]),
-        "box_label": tf.tile(tf.where(seen, boxes.label, -1), [num_clips, 1]),
-        "box_frame": tf.repeat(nearest, num_crops, axis=0),
+        "boxes": (tf.where(seen[..., tf.newaxis], corners, 0.0), 0.0),
+        "box_label": (tf.where(seen, boxes.label, -1), -1),
+        "box_frame": (tf.where(seen, tf.repeat(nearest, num_crops, axis=0), 0), 0),
     }
     filled = {}
-    for key, values in parts.items():
-        padding = [[0, 0], [0, tf.maximum(room - tf.shape(values)[1], 0)], *[[0, 0]] * (values.shape.rank - 2)]
-        padded = tf.pad(
-            values[:, :room], padding, constant_values=tf.cast(-1 if key == "box_label" else 0, values.dtype)
-        )
+    for key, (values, empty) in parts.items():
+        values = tf.gather(values, first, batch_dims=1)
+        padding = [[0, 0], [0, room - tf.shape(values)[1]], *[[0, 0]] * (values.shape.rank - 2)]
+        padded = tf.pad(values, padding, constant_values=tf.cast(empty, values.dtype))
         shape = [*_leading(views), room, *([4] if key == "boxes" else [])]
         filled[key] = tf.ensure_shape(_per_view(padded, views), shape)
     return filled
+
+
+def _nearest_frames(times_us: tf.Tensor, frames: tf.Tensor, frame_rate: float) -> tuple[tf.Tensor, tf.Tensor]:
+    """For instants [n] the nearest frame of each window, int32 [clips, n], and whether the window shows them, bool.
+
+    A frame stands for the time up to the next one of its window, and the last one for as long as others do.
+    """
+    shown_us = tf.cast(frames, tf.float64) * (1e6 / frame_rate)
+    steps_us = tf.abs(shown_us[:, 1:] - shown_us[:, :-1])
+    longest_us = tf.reduce_max(tf.pad(steps_us, [[0, 0], [0, 1]], constant_values=1e6 / frame_rate), axis=1)
+    since_us = tf.cast(times_us, tf.float64)[tf.newaxis, :, tf.newaxis] - shown_us[:, tf.newaxis, :]
+    nearest = tf.argmin(tf.abs(since_us), axis=-1, output_type=tf.int32)
+    shown = (since_us >= 0) & (since_us < longest_us[:, tf.newaxis, tf.newaxis])
+    return nearest, tf.reduce_any(shown, axis=-1)
 
 
 def _leading(views: Views) -> Sequence[int | None]:

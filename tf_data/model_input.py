@@ -42,8 +42,8 @@ def to_model_input(
 ) -> Any:
     """Does on the device what `load(..., dtype='uint8')` leaves to it: flips and normalises.
 
-    What comes out is what `load` gives with `dtype='float32'`. Call it inside the jitted training step, or map it over
-    the data set where the device is the host.
+    What comes out is what `load` gives with `dtype='float32'`; where a preset resizes or augments, but for the rounding
+    to levels. Call it inside the jitted training step, or map it over the data set where the device is the host.
 
     Args:
       batch: an element or batch of `load`: a dictionary with `rgb` uint8 [..., T, H, W, 3] or `flow` uint8

@@ -17,11 +17,20 @@ class Preset:
     """How a model looks at clips in training and in evaluation, where `evaluation` is one centred view.
 
     `test_views` are (num_clips, num_crops) of the protocol by which the model's published accuracy was measured.
+
+    Raises:
+      ValueError: the two rows have different `mean` or `std`: a model takes the same numbers in both.
     """
 
     training: Views
     evaluation: Views
     test_views: tuple[int, int] = (1, 1)
+
+    def __post_init__(self) -> None:
+        for name in ("mean", "std"):
+            one, other = getattr(self.training, name), getattr(self.evaluation, name)
+            if one != other:
+                raise ValueError(f"{name} must be the same in training and evaluation, got {one} and {other}")
 
 
 _ZERO_ONE: dict[str, Any] = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}

@@ -177,12 +177,13 @@ def audio_windows(
     count: int | None,
     frame_rate: float,
     sample_rate: float,
-    short: str,
+    *,
+    loops: tf.Tensor | bool,
 ) -> tf.Tensor:
     """Returns the sound of each window, float32 [num_clips, count].
 
-    Sound that ends before the frames is followed by silence, and sound past the last frame is left out. Where the
-    frames loop, so does the sound, beginning again with the first frame; else silence follows.
+    Sound that ends before the frames is followed by silence, and sound past the last frame is left out. Where frames
+    loop, so does the sound, beginning again with the first frame; else silence follows.
 
     Args:
       samples: float32 [L], the sound of the clip.
@@ -191,7 +192,7 @@ def audio_windows(
       count: samples in a window; None for as many as the clip's frames last.
       frame_rate: stored frames a second.
       sample_rate: samples a second.
-      short: see `fill`.
+      loops: bool scalar, whether the frames do.
     """
     per_frame = sample_rate / frame_rate
     period = tf.cast(tf.round(tf.cast(num_stored, tf.float64) * per_frame), tf.int32)
@@ -200,4 +201,4 @@ def audio_windows(
     samples = tf.pad(samples, [[0, period - tf.size(samples)]])
     places = first[:, tf.newaxis] + tf.range(period if count is None else count)[tf.newaxis, :]
     sound = tf.gather(samples, places % period)
-    return sound if short == "loop" else tf.where(places < period, sound, 0.0)
+    return tf.where((places < period) | loops, sound, 0.0)

@@ -522,6 +522,13 @@ def test_boxes_fill_the_room_that_there_is_for_them() -> None:
     assert made["box_label"].tolist() == [7]
 
 
+def test_boxes_that_a_view_does_not_show_take_up_no_room() -> None:
+    clip = _with_boxes({0: [_LEFT, _RIGHT], 120_000: [_RIGHT]}, num_frames=8)
+    made = element(clip, PLAIN, training=False, num_boxes=1, num_frames=2, num_clips=2, num_crops=3, crop_size=(32, 16))
+    assert made["box_label"][:3].tolist() == [[7], [7], [8]]  # of frames 0 and 1
+    assert made["box_label"][3:].tolist() == [[-1]] * 3  # of frames 6 and 7: the last box is frame 3's
+
+
 def test_a_clip_without_boxes_has_room_for_them() -> None:
     made = element(clip_record(4), PLAIN, training=False, num_boxes=2)
     assert made["box_label"].tolist() == [-1, -1]
@@ -539,10 +546,11 @@ def test_each_view_has_its_boxes_and_marks_those_out_of_it() -> None:
     # Frames of 32×48, so that three crops of 32×16 begin at 0, 16 and 32.
     clip = _with_boxes({40_000: [_LEFT, _RIGHT]}, num_frames=4)
     made = element(clip, PLAIN, training=False, num_boxes=2, num_frames=2, num_clips=2, num_crops=3, crop_size=(32, 16))
-    assert made["box_label"].tolist() == [[7, -1], [7, -1], [-1, 8]] * 2
-    expected = [[(*_LEFT[0][:3], 1.0), (0,) * 4], [(0.25, 0, 0.75, 0.5), (0,) * 4], [(0,) * 4, (0, 0.25, 0.5, 1.0)]]
-    np.testing.assert_allclose(made["boxes"], expected * 2)
-    assert made["box_frame"].tolist() == [[1, 1]] * 3 + [[0, 0]] * 3  # frame 1 of the clip, of 0 and 1, of 2 and 3
+    none: tuple[float, ...] = (0,) * 4
+    assert made["box_label"].tolist() == [[7, -1], [7, -1], [8, -1]] + [[-1, -1]] * 3
+    expected = [[(*_LEFT[0][:3], 1.0), none], [(0.25, 0, 0.75, 0.5), none], [(0, 0.25, 0.5, 1.0), none]]
+    np.testing.assert_allclose(made["boxes"], [*expected, *[[none, none]] * 3])
+    assert made["box_frame"].tolist() == [[1, 0]] * 3 + [[0, 0]] * 3  # frame 1 of the clip, of 0 and 1, of 2 and 3
 
 
 def test_ten_crops_have_the_boxes_of_five_and_of_their_mirror_images() -> None:
@@ -584,7 +592,7 @@ def test_what_a_box_marks_is_under_it_in_the_view(where: dict[str, Any], flip: f
         image.bytes_list.value[0] = jpeg(frame)
     clip = example.SerializeToString()
     for epoch in range(4):
-        made = element(clip, PLAIN, **where, num_boxes=1, num_frames=1, flip_probability=flip, epoch=epoch)
+        made = element(clip, PLAIN, **where, num_boxes=1, num_frames=4, flip_probability=flip, epoch=epoch)
         white = made["rgb"][0, ..., 0] > 0
         rows, columns = np.nonzero(white)
         lit = np.array([rows.min(), columns.min(), rows.max() + 1, columns.max() + 1]) / np.tile(white.shape, 2)

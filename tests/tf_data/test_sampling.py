@@ -258,9 +258,9 @@ def test_every_frame_of_a_clip_has_flow(length: int, reverse: bool) -> None:
 # -- Sound --------------------------------------------------------------------------------------------------------
 
 
-def _sound(num_samples: int, starts: list[int], num_stored: int, count: int | None, short: str = "loop") -> list[int]:
+def _sound(num_samples: int, starts: list[int], num_stored: int, count: int | None, loops: bool = False) -> list[int]:
     samples = tf.range(1, num_samples + 1, dtype=tf.float32)
-    windows = sampling.audio_windows(samples, tf.constant(starts), _scalar(num_stored), count, 25.0, 250.0, short)
+    windows = sampling.audio_windows(samples, tf.constant(starts), _scalar(num_stored), count, 25.0, 250.0, loops=loops)
     return windows.numpy().astype(int).tolist()
 
 
@@ -279,16 +279,15 @@ def test_all_of_a_clips_sound_lasts_as_long_as_its_frames() -> None:
 
 
 def test_sound_loops_when_the_frames_do() -> None:
-    assert _sound(45, [3], 4, 20) == [[*range(31, 41), *range(1, 11)]]  # 5 samples more than 4 frames last
+    assert _sound(45, [3], 4, 20, loops=True) == [[*range(31, 41), *range(1, 11)]]  # 5 samples more than 4 frames last
 
 
-@pytest.mark.parametrize("short", ["hold", "pad"])
-def test_silence_follows_the_last_frame_where_it_is_held_or_followed_by_nothing(short: str) -> None:
-    assert _sound(45, [3], 4, 20, short) == [[*range(31, 41), *[0] * 10]]
+def test_silence_follows_the_last_frame_where_frames_do_not_loop() -> None:
+    assert _sound(45, [3], 4, 20) == [[*range(31, 41), *[0] * 10]]
 
 
 def test_sound_that_ends_early_is_followed_by_silence() -> None:
-    assert _sound(15, [0], 2, 25) == [[*range(1, 16), *[0] * 5, *range(1, 6)]]
+    assert _sound(15, [0], 2, 25, loops=True) == [[*range(1, 16), *[0] * 5, *range(1, 6)]]
 
 
 @moderate
@@ -296,13 +295,13 @@ def test_sound_that_ends_early_is_followed_by_silence() -> None:
     lengths,
     st.lists(st.integers(0, 399), min_size=1, max_size=4),
     st.integers(1, 2000),
-    st.sampled_from(("loop", "hold")),
+    st.booleans(),
 )
 def test_a_window_of_sound_holds_what_is_heard_from_its_first_frame_on(
-    length: int, starts: list[int], count: int, short: str
+    length: int, starts: list[int], count: int, loops: bool
 ) -> None:
     starts = [start % length for start in starts]
-    sound = np.array(_sound(10 * length, starts, length, count, short))
+    sound = np.array(_sound(10 * length, starts, length, count, loops))
     places = 10 * np.array(starts)[:, np.newaxis] + np.arange(count)
-    expected = places % (10 * length) + 1 if short == "loop" else np.where(places < 10 * length, places + 1, 0)
+    expected = places % (10 * length) + 1 if loops else np.where(places < 10 * length, places + 1, 0)
     np.testing.assert_array_equal(sound, expected)
