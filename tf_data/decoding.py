@@ -36,7 +36,7 @@ def decode_views(encoded: tf.Tensor, frames: tf.Tensor, windows: tf.Tensor, *, c
 
     def crops_of(jpeg: tf.Tensor) -> tf.Tensor:
         pixels = tf.io.decode_and_crop_jpeg(jpeg, decoded_window, channels=3, dct_method=method)
-        # Cut out while the frame is in the cache. A slice that is the whole of it costs nothing.
+        # Cut out here, while the frame is in the cache: from all frames together it costs more.
         corners = zip(tf.unstack(tops - top), tf.unstack(lefts - first), strict=True)
         return tf.stack([tf.slice(pixels, [y, x, 0], [height, width, channels]) for y, x in corners])
 
@@ -57,13 +57,15 @@ def decode_views(encoded: tf.Tensor, frames: tf.Tensor, windows: tf.Tensor, *, c
 
 
 def _columns_to_decode(left: tf.Tensor, right: tf.Tensor, frame_width: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The columns from which [left, right) gets the pixels of the whole frame.
+    """The columns from which [left, right) gets the pixels of the whole frame, at the least cost.
 
     Where chroma has half the columns, those of a pixel are interpolated between two, and at the edge of what is decoded
-    one is missing: pixels are up to 14 levels off. The decoder begins at a multiple of 16 columns (a block of chroma),
-    so on the left that is the first column of such a block, and on the right one that ends a pair. Of fewer than three
-    columns it interpolates none.
+    one is missing: pixels are up to 14 levels off. So a column more is decoded on the left and, where `right` ends a
+    pair, on the right; of fewer than three columns the decoder interpolates none.
+
+    The decoder begins at a block of chroma, 16 columns, whatever it is asked for. Asked for another column, TensorFlow
+    copies row by row what it decodes, which costs a fifth of the whole (benchmarks/reader.py): so it is asked for that.
     """
-    first = tf.where(left % 16 == 0, tf.maximum(left - 1, 0), left)
+    first = tf.maximum(left - 1, 0) // 16 * 16
     last = tf.maximum(right + (1 - right % 2), 3)
     return first, tf.minimum(last, frame_width)
