@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import numbers
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -22,12 +23,12 @@ def positive(keyword: str, value: Any) -> int:
       ValueError: it is not one.
     """
     try:
-        number = operator.index(value)  # takes NumPy's integers too, and neither floats nor strings
+        count = operator.index(value)  # takes NumPy's integers too, and neither floats nor strings
     except TypeError:
-        number = 0
-    if number < 1 or isinstance(value, bool):
+        count = 0
+    if count < 1 or isinstance(value, bool):
         raise ValueError(f"{keyword} must be an integer of 1 or more, got {value!r}")
-    return number
+    return count
 
 
 def one_of(choices: Sequence[Any]) -> Callable[[str, Any], Any]:
@@ -41,18 +42,21 @@ def one_of(choices: Sequence[Any]) -> Callable[[str, Any], Any]:
     return check
 
 
-def number(keyword: str, value: Any) -> float:
-    """Returns a finite number as a float."""
-    if isinstance(value, bool | str) or not hasattr(value, "__float__") or not math.isfinite(value):
-        raise ValueError(f"{keyword} must be a number, got {value!r}")
+def number(keyword: str, value: Any, low: float = -math.inf, high: float = math.inf) -> float:
+    """Returns a finite number from `low` to `high`, both included, as a float."""
+    if not _is_real(value) or not low <= value <= high:
+        limits = f" from {low:g} to {high:g}" if high < math.inf else f" of at least {low:g}" if low > -math.inf else ""
+        raise ValueError(f"{keyword} must be a number{limits}, got {value!r}")
     return float(value)
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def probability(keyword: str, value: Any) -> float:
     """Returns a number from 0 to 1."""
-    if not 0 <= number(keyword, value) <= 1:
-        raise ValueError(f"{keyword} must be a probability from 0 to 1, got {value!r}")
-    return float(value)
+    return number(keyword, value, 0, 1)
 
 
 def rate(keyword: str, value: Any) -> float:
@@ -86,8 +90,15 @@ def range_of(what: str, check: Callable[[str, Any], Any]) -> Callable[[str, Any]
     return check_range
 
 
-def area(keyword: str, value: Any) -> float:
-    """Returns a share of an area, above 0 and up to 1."""
-    if not 0 < number(keyword, value) <= 1:
-        raise ValueError(f"{keyword} must be shares of the frame's area, above 0 and up to 1, got {value!r}")
-    return float(value)
+def span(keyword: str, value: Any, high: float = math.inf) -> tuple[float, float]:
+    """Returns (least, most), two numbers above 0 and up to `high`."""
+    ends = value if isinstance(value, tuple | list) else ()
+    if len(ends) != 2 or not all(map(_is_real, ends)) or not 0 < ends[0] <= ends[1] <= high:
+        limit = f" and at most {high:g}" if high < math.inf else ""
+        raise ValueError(f"{keyword} must be (least, most), two numbers above 0{limit}, got {value!r}")
+    return float(ends[0]), float(ends[1])
+
+
+def share_span(keyword: str, value: Any) -> tuple[float, float]:
+    """Returns (least, most), two shares above 0 and up to 1."""
+    return span(keyword, value, 1)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tf_data.checks import area, nearest, one_of, pair, positive, probability, range_of, rate
+from tf_data.checks import nearest, one_of, pair, positive, probability, range_of, rate, share_span, span
 
 STREAMS = ("rgb", "flow", "audio")
 DTYPES = ("float32", "bfloat16", "uint8")
@@ -135,9 +135,9 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "short": one_of(SHORT),
     "reverse_probability": probability,
     "shorter_side": range_of("one side in pixels or (low, high)", positive),
-    "scale_jitter": range_of("two factors", rate),
-    "area_range": range_of("two shares of the frame's area", area),
-    "aspect_range": range_of("two aspects", rate),
+    "scale_jitter": span,
+    "area_range": share_span,
+    "aspect_range": span,
     "crop_size": pair("one side in pixels or (height, width)", positive),
     "num_crops": one_of(NUM_CROPS),
     "flip_probability": probability,

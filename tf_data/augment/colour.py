@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from tf_data.augment import checks, draws, levels
+from tf_data import checks
+from tf_data.augment import draws, levels
 
 
 @dataclass(frozen=True)

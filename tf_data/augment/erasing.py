@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from tf_data.augment import checks, draws
+from tf_data import checks
+from tf_data.augment import draws
 from tf_data.augment.rectangles import paste
 from tf_data.augment.warps import FILL
 

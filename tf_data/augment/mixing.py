@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from tf_data.augment import checks, draws
+from tf_data import checks
+from tf_data.augment import draws
 from tf_data.augment.rectangles import paste
 
 _PICTURES = ("rgb", "flow")
@@ -154,7 +155,7 @@ def _cut(frames: tf.Tensor, partner: tf.Tensor, box: tf.Tensor) -> tf.Tensor:
 
 
 def _one_hot(labels: tf.Tensor, num_classes: int) -> tf.Tensor:
-    checks.count("Mix: num_classes", num_classes)
+    checks.positive("Mix: num_classes", num_classes)
     if labels.dtype.is_floating:
         if labels.shape.rank != 2 or labels.shape[1] != num_classes:
             raise ValueError(f"Mix: float labels must be [B, num_classes={num_classes}], got {labels.shape}")

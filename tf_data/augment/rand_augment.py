@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from tf_data.augment import checks, draws, levels, warps
+from tf_data import checks
+from tf_data.augment import draws, levels, warps
 
 _MOST = 10.0  # magnitudes are from 0 to 10
 
@@ -67,7 +68,7 @@ class RandAugment:
     probability: float = 0.5
 
     def __post_init__(self) -> None:
-        checks.count("RandAugment: num_ops", self.num_ops)
+        checks.positive("RandAugment: num_ops", self.num_ops)
         checks.number("RandAugment: magnitude", self.magnitude, 0, _MOST)
         checks.number("RandAugment: magnitude_std", self.magnitude_std, 0)
         checks.number("RandAugment: probability", self.probability, 0, 1)

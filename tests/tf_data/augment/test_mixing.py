@@ -215,7 +215,7 @@ def test_in_a_map_static_shapes_stay_and_the_last_batch_may_be_smaller() -> None
         ({"flow": tf.zeros([4, 2, 8, 8, 2])}, 4, r"frames of one size, got rgb \(4, 2, 12, 16, 3\) and flow \(4, 2, 8"),
         ({"label": tf.zeros([4, 3])}, 4, r"float labels must be \[B, num_classes=4\], got \(4, 3\)"),
         ({"label": tf.zeros([4, 3], tf.int64)}, 4, r"integer labels must be one a clip, \[B\], got \(4, 3\)"),
-        ({}, 0, "num_classes must be an integer of at least 1, got 0"),
+        ({}, 0, "num_classes must be an integer of 1 or more, got 0"),
     ],
 )
 def test_a_batch_that_cannot_be_mixed_is_an_error(change: dict[str, Any], num_classes: int, message: str) -> None:

@@ -128,8 +128,8 @@ def test_magnitudes_are_spread_about_the_mean() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"num_ops": 0}, "RandAugment: num_ops must be an integer of at least 1, got 0"),
-        ({"num_ops": 2.0}, "RandAugment: num_ops must be an integer of at least 1, got 2.0"),
+        ({"num_ops": 0}, "RandAugment: num_ops must be an integer of 1 or more, got 0"),
+        ({"num_ops": 2.0}, "RandAugment: num_ops must be an integer of 1 or more, got 2.0"),
         ({"magnitude": 11}, "RandAugment: magnitude must be a number from 0 to 10, got 11"),
         ({"magnitude_std": -1}, "RandAugment: magnitude_std must be a number of at least 0, got -1"),
         ({"probability": None}, "RandAugment: probability must be a number from 0 to 1, got None"),
