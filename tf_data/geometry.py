@@ -8,6 +8,8 @@ shows is decoded. Windows are whole pixels of the stored frame. Pure functions.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from tf_data.randomness import RESIZED_CROP, Draw, more_uniforms
@@ -143,13 +145,13 @@ def resize(frames: tf.Tensor, size: tf.Tensor, *, is_flow: bool) -> tf.Tensor:
     resized = tf.image.resize(stacked, size, antialias=True)
     if is_flow:
         ratio = tf.cast(size / before[-3:-1], tf.float32)
-        resized = (resized - 127.5) * ratio[::-1] + 127.5
+        resized = by_channel(tf.multiply, resized - 127.5, ratio[::-1]) + 127.5
     return tf.reshape(resized, tf.concat([before[:-3], size, before[-1:]], axis=0))
 
 
 def flip_rgb(frames: tf.Tensor) -> tf.Tensor:
     """Mirrors frames left to right: [..., height, width, 3]."""
-    return tf.reverse(frames, [-2])
+    return _mirrored(frames)
 
 
 def flip_flow(levels: tf.Tensor) -> tf.Tensor:
@@ -157,10 +159,28 @@ def flip_flow(levels: tf.Tensor) -> tf.Tensor:
 
     Levels l and 255 - l stand for opposite flow exactly.
     """
-    mirrored = tf.reverse(levels, [-2])
+    mirrored = _mirrored(levels)
     if levels.dtype == tf.uint8:
-        return tf.bitwise.bitwise_xor(mirrored, tf.constant([255, 0], tf.uint8))
-    return mirrored * [-1.0, 1.0] + [255.0, 0.0]
+        return by_channel(tf.bitwise.bitwise_xor, mirrored, tf.constant([255, 0], tf.uint8))
+    return by_channel(tf.add, by_channel(tf.multiply, mirrored, tf.constant([-1.0, 1.0])), tf.constant([255.0, 0.0]))
+
+
+def _mirrored(pixels: tf.Tensor) -> tf.Tensor:
+    # As one tall picture: TensorFlow reverses an axis of three dimensions in a third of the time that four take.
+    rows = tf.reshape(pixels, tf.concat([[-1], tf.shape(pixels)[-2:]], axis=0))
+    return tf.ensure_shape(tf.reshape(tf.reverse(rows, [1]), tf.shape(pixels)), pixels.shape)
+
+
+def by_channel(
+    function: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], pixels: tf.Tensor, values: tf.Tensor
+) -> tf.Tensor:
+    """Returns `function(pixels, values)` with one value a channel, row by row: [..., height, width, c] and [c].
+
+    Broadcasting over two or three channels costs TensorFlow four times as much.
+    """
+    shape = tf.shape(pixels)
+    rows = tf.reshape(pixels, [-1, shape[-2] * shape[-1]])
+    return tf.ensure_shape(tf.reshape(function(rows, tf.tile(values, shape[-2:-1])), shape), pixels.shape)
 
 
 def negate_flow(levels: tf.Tensor) -> tf.Tensor:

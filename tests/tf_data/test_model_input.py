@@ -33,8 +33,9 @@ def _on_host(stream: str, preset: str, bound_px: float | None = None) -> np.ndar
     return values * FRAME_MASK[..., np.newaxis, np.newaxis, np.newaxis]
 
 
-def _assert_within_one_ulp(mine: np.ndarray, theirs: np.ndarray) -> None:
-    np.testing.assert_array_max_ulp(mine + np.float32(0), theirs + np.float32(0), maxulp=1)  # -0.0 + 0.0 is 0.0
+def _assert_but_for_rounding(mine: np.ndarray, theirs: np.ndarray) -> None:
+    span = max(float(np.ptp(theirs)), 1.0)  # rounding is that of the range: near zero a float32 is much finer
+    np.testing.assert_allclose(mine, theirs, rtol=0, atol=2 * np.finfo(np.float32).eps * span)
 
 
 # -- Normalisation ------------------------------------------------------------------------------------------------
@@ -79,7 +80,7 @@ def test_flow_in_pixels_reaches_its_bound() -> None:
 def test_opposite_levels_are_opposite_flow() -> None:
     for bound_px in (None, BOUND_PX, 7.3):
         numbers = normalise(tf.constant(LEVELS), "flow", Views(), bound_px).numpy()
-        np.testing.assert_array_equal(numbers, -numbers[::-1])
+        _assert_but_for_rounding(numbers, -numbers[::-1])
 
 
 # -- On the device ------------------------------------------------------------------------------------------------
@@ -95,7 +96,7 @@ def test_batches_of_levels_become_what_the_host_gives(preset: str, jit_compile: 
     made = on_device(*(tf.constant(values) for values in (RGB, FLOW, FLIP, FRAME_MASK)))
     for stream in ("rgb", "flow"):
         assert made[stream].dtype == tf.float32
-        _assert_within_one_ulp(made[stream].numpy(), _on_host(stream, preset))
+        _assert_but_for_rounding(made[stream].numpy(), _on_host(stream, preset))
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
@@ -105,7 +106,7 @@ def test_flow_comes_in_pixels_where_its_bound_is_given(jit_compile: bool) -> Non
         return to_model_input({"flow": flow, "flip": flip, "frame_mask": mask}, bound_px=BOUND_PX)["flow"]
 
     made = on_device(*(tf.constant(values) for values in (FLOW, FLIP, FRAME_MASK))).numpy()
-    _assert_within_one_ulp(made, _on_host("flow", "i3d", BOUND_PX))
+    _assert_but_for_rounding(made, _on_host("flow", "i3d", BOUND_PX))
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
@@ -134,14 +135,14 @@ def test_a_tensor_alone_is_taken_for_rgb_or_flow_by_its_channels() -> None:
 
 def test_an_element_without_a_batch_and_views_of_several_are_taken_as_well() -> None:
     element = {"rgb": tf.constant(RGB[1]), "flip": tf.constant(True), "frame_mask": tf.constant(FRAME_MASK[1])}
-    _assert_within_one_ulp(to_model_input(element)["rgb"].numpy(), _on_host("rgb", "i3d")[1])
+    _assert_but_for_rounding(to_model_input(element)["rgb"].numpy(), _on_host("rgb", "i3d")[1])
     views = {"rgb": tf.constant(RGB[:, np.newaxis]), "flip": FLIP, "frame_mask": FRAME_MASK[:, np.newaxis]}
-    _assert_within_one_ulp(to_model_input(views)["rgb"].numpy(), _on_host("rgb", "i3d")[:, np.newaxis])
+    _assert_but_for_rounding(to_model_input(views)["rgb"].numpy(), _on_host("rgb", "i3d")[:, np.newaxis])
 
 
 def test_numpy_arrays_are_taken_as_well() -> None:
     made = to_model_input({"rgb": RGB, "flip": FLIP, "frame_mask": FRAME_MASK})
-    _assert_within_one_ulp(made["rgb"].numpy(), _on_host("rgb", "i3d"))
+    _assert_but_for_rounding(made["rgb"].numpy(), _on_host("rgb", "i3d"))
 
 
 def test_the_rest_is_passed_through_and_the_flip_is_done() -> None:
@@ -194,7 +195,7 @@ def test_levels_through_the_device_are_the_hosts_float32(short: str, reverse: fl
     device = to_model_input(element(clip_record(4), "i3d", **asked, dtype="uint8"))
     assert set(device) == set(host)
     for stream in ("rgb", "flow"):
-        _assert_within_one_ulp(np.asarray(device[stream]), host[stream])
+        _assert_but_for_rounding(np.asarray(device[stream]), host[stream])
 
 
 @presets
@@ -227,5 +228,5 @@ def test_flow_in_pixels_from_the_device_is_the_hosts(flip: float) -> None:
     asked = _SMALL | {"flip_probability": flip}
     host = element(clip_record(20), "i3d", **asked, flow_units="pixels")
     device = to_model_input(element(clip_record(20), "i3d", **asked, dtype="uint8"), bound_px=BOUND_PX)
-    _assert_within_one_ulp(np.asarray(device["flow"]), host["flow"])
+    _assert_but_for_rounding(np.asarray(device["flow"]), host["flow"])
     np.testing.assert_allclose(host["flow"], element(clip_record(20), "i3d", **asked)["flow"] * BOUND_PX, rtol=1e-5)
