@@ -31,6 +31,9 @@ _MAX_STEPS = np.iinfo(np.int64).max
 _ENDLESS_EPOCHS = 2**20  # how far apart two passes without end begin
 _FIRST_ROW, _TURN, _DATA_SET, _LAP = range(4)  # what else is drawn from an epoch's key
 
+# AutoGraph would rewrite functions that have nothing to rewrite, at seconds of CPU in a process that does it first.
+_as_it_is = tf.autograph.experimental.do_not_convert
+
 
 def epoch_keys(num_epochs: int | None) -> tf.data.Dataset:
     """Yields one int64 scalar for each epoch; each pass over it goes on where the last one stopped.
@@ -213,6 +216,7 @@ def read_order(
 
     row_at = every_row_once if weights is None else _mixture(sizes, weights, shuffle, shuffled)
 
+    @_as_it_is
     def at(step: tf.Tensor, key_of_pass: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         epoch_key = _epoch_key(_epoch_number(key_of_pass, step // steps, num_epochs))
         position, real = host_position(step % steps, num_records, num_hosts=num_hosts, host=host, run_length=run_length)
@@ -246,11 +250,11 @@ def _mixture(
         draw = shuffled(position, sum(sizes), epoch_key) if drawn_at is None else drawn_at[position]
         source = tf.searchsorted(first_draw, draw[tf.newaxis], side="right")[0] - 1
         nth = draw - first_draw[source]
-        number_of_pass = nth // size_of[source]
-        key_of_pass = tf.where(number_of_pass == 0, epoch_key, _fold(epoch_key, _TURN, number_of_pass))
-        key_of_rows = _fold(key_of_pass, _DATA_SET, source)
+        turn = nth // size_of[source]
+        key_of_turn = tf.where(turn == 0, epoch_key, _fold(epoch_key, _TURN, turn))
+        key_of_rows = _fold(key_of_turn, _DATA_SET, source)
         row = shuffled(nth % size_of[source], size_of[source], key_of_rows)
-        return first_row[source] + row, key_of_pass
+        return first_row[source] + row, key_of_turn
 
     return row_at
 
@@ -262,6 +266,7 @@ def _steps(num_steps: int) -> tf.data.Dataset:
     at the second restart (TensorFlow 2.21), and a range inside a `flat_map` is not shared out by the tf.data service.
     """
 
+    @_as_it_is
     def keep_first(first: tf.Tensor, element: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tuple]:
         step, number = element
         key = tf.where(first < 0, number, first)
