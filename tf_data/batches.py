@@ -16,6 +16,7 @@ Mixing = Callable[[Element, int, tf.Tensor], Element]
 def pad_batches(ds: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
     """Fills a last batch up to `batch_size` by repeating its last element, with `mask` False for what was added."""
 
+    @tf.autograph.experimental.do_not_convert
     def pad(batch: Element) -> Element:
         batch = dict(batch)
         real = batch.setdefault("mask", tf.ones([tf.shape(batch["label"])[0]], tf.bool))
@@ -34,6 +35,7 @@ def pad_batches(ds: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
 def mix_batches(ds: tf.data.Dataset, mix: Mixing, num_classes: int) -> tf.data.Dataset:
     """Mixes each batch with itself, by a key that its first element brings; labels become float32 [B, num_classes]."""
 
+    @tf.autograph.experimental.do_not_convert
     def mixed(batch: Element) -> Element:
         batch = dict(batch)
         key = tf.random.fold_in(batch.pop(MIX_KEY)[0], MIX, alg="philox")
@@ -48,6 +50,7 @@ def supervised(streams: Sequence[str]) -> Callable[[Element], tuple[Any, ...]]:
     The input is a tensor where there is one stream and nothing else that a model needs, or a dictionary.
     """
 
+    @tf.autograph.experimental.do_not_convert
     def split(element: Element) -> tuple[Any, ...]:
         inputs: Any = {key: element[key] for key in (*streams, "flip", "frame_mask") if key in element}
         if len(inputs) == 1:

@@ -22,6 +22,8 @@ from tf_data.selection import Condition, parse_where, record_filter
 from tf_data.splits import SplitPart
 from tf_data.views import Views
 
+_as_it_is = tf.autograph.experimental.do_not_convert  # AutoGraph takes seconds to find nothing to convert
+
 
 @dataclass(frozen=True, slots=True)
 class ReadConfig:
@@ -110,9 +112,10 @@ class Source:
         )
         if self.conditions:
             is_met = record_filter(self.conditions, self.info.features)
-            ds = ds.filter(lambda record, place, *_: is_met(record, place))
+            ds = ds.filter(_as_it_is(lambda record, place, *_: is_met(record, place)))
         clip_keys, labels = tf.constant(records.clip_key), tf.constant(records.label)
 
+        @_as_it_is
         def element_of(
             record: tf.Tensor, place: tf.Tensor, row: tf.Tensor, epoch_key: tf.Tensor, real: tf.Tensor
         ) -> dict[str, tf.Tensor]:
@@ -134,8 +137,9 @@ class Source:
         )
         if self.conditions:
             is_met = record_filter(self.conditions, self.info.features)
-            ds = ds.filter(lambda record, place, _: is_met(record, place))
+            ds = ds.filter(_as_it_is(lambda record, place, _: is_met(record, place)))
 
+        @_as_it_is
         def element_of(record: tf.Tensor, place: tf.Tensor, epoch_key: tf.Tensor) -> dict[str, tf.Tensor]:
             return example(record, place, epoch_key=epoch_key, making=making)
 
