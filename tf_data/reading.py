@@ -8,14 +8,16 @@ reads are under way than there are cores.
 
 from __future__ import annotations
 
+import functools
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from tf_data import order
+from tf_data.attempts import parallel_map, stateless
 from tf_data.index import Records
 
 _RECORD = tf.TensorSpec([], tf.string)
@@ -78,6 +80,7 @@ def read_records(
     remote: bool,
     reads_in_flight: int | None = None,
     run_length: int = 1,
+    skip: bool = False,
 ) -> tf.data.Dataset:
     """Reads the records at `rows`, in their order, checksums verified.
 
@@ -92,11 +95,12 @@ def read_records(
       reads_in_flight: requests under way; None for as many as there are cores, or far away as hold 256 MB together,
         but 4 to 64.
       run_length: 1 or more.
+      skip: logs what is unreadable and leaves it out.
 
     Returns:
       A data set of (record, place, row, …): the record and where it is from, for error messages, are string scalars.
-      An unreadable record is a tf.errors.InvalidArgumentError of its element that names the shard, offset and length;
-      the next element is the next record.
+      Unless skipped, an unreadable record is a tf.errors.InvalidArgumentError of its element that names the shard,
+      offset and length; the next element is the next record.
     """
     paths = tf.constant(records.paths)
     path_column, offsets, lengths = map(tf.constant, (records.path, records.offset, records.length))
@@ -125,18 +129,18 @@ def read_records(
     def read_run(row: tf.Tensor, *rest: tf.Tensor) -> tuple[tf.Tensor, ...]:
         first, length = row[0], tf.gather(lengths, row)
         num_bytes = tf.reduce_sum(length + FRAMING_BYTES)
-        return _attempt(paths[path_column[first]], offsets[first], tf.size(row), num_bytes, remote), row, *rest
+        return _attempt(remote)(paths[path_column[first]], offsets[first], tf.size(row), num_bytes), row, *rest
 
     def mended(record: tf.Tensor, row: tf.Tensor, *rest: tf.Tensor) -> tuple[tf.Tensor, ...]:
         intact = tf.strings.length(record) == tf.cast(lengths[row], tf.int32)
         return placed(tf.cond(intact, lambda: record, lambda: read_one(row)), row, *rest)
 
     if run_length == 1:
-        return rows.map(read_single, num_parallel_calls=calls, deterministic=True)
+        return parallel_map(rows, read_single, calls, skip=skip)
     runs = rows.batch(run_length).flat_map(requests).map(read_run, num_parallel_calls=calls, deterministic=True)
     # Here none is lost yet. Behind `mended`, where errors are, to count would be one more error after each pass.
     lined_up = runs.unbatch().apply(tf.data.experimental.assert_cardinality(rows.cardinality()))
-    return lined_up.map(mended, num_parallel_calls=calls, deterministic=True)
+    return parallel_map(lined_up, mended, calls, skip=skip)
 
 
 def read_at(path: tf.Tensor, offset: tf.Tensor, length: tf.Tensor, *, remote: bool) -> tf.Tensor:
@@ -154,7 +158,7 @@ def read_at(path: tf.Tensor, offset: tf.Tensor, length: tf.Tensor, *, remote: bo
     Raises:
       tf.errors.InvalidArgumentError: there is no intact record; the message names the shard, offset and length.
     """
-    record = _attempt(path, offset, tf.constant(1), length + FRAMING_BYTES, remote)[0]
+    record = _attempt(remote)(path, offset, tf.constant(1), length + FRAMING_BYTES)[0]
     message = tf.strings.join(
         [
             path,
@@ -172,26 +176,32 @@ def read_at(path: tf.Tensor, offset: tf.Tensor, length: tf.Tensor, *, remote: bo
         return tf.identity(record)
 
 
-def _attempt(
-    path: tf.Tensor, offset: tf.Tensor, num_records: tf.Tensor, num_bytes: tf.Tensor, remote: bool
-) -> tf.Tensor:
-    """Reads neighbours: strings (num_records,), empty from the first one on that is not intact.
+@functools.cache
+def _attempt(remote: bool) -> Callable[..., tf.Tensor]:
+    """Returns the function that reads neighbours, of (path, offset, how many, bytes of all of them).
 
-    What the op itself reports does not name the file, so it only logs, and the caller says which file it is.
+    It gives strings (how many,), empty from the first one on that is not intact. What the op itself reports does not
+    name the file, so it only logs, and the caller says which file it is.
     """
-    variant = tf.raw_ops.TFRecordDatasetV2(
-        filenames=path[tf.newaxis],
-        compression_type="",
-        # Without a buffer a local record is two reads into place; with one, it is copied once more.
-        buffer_size=num_bytes if remote else tf.constant(0, tf.int64),
-        byte_offsets=offset[tf.newaxis],
-    )
-    reader = tf.data.experimental.from_variant(variant, _RECORD)
-    count = tf.cast(num_records, tf.int64)
-    # The count ends the attempts: `ignore_errors` on the reader itself would open a missing file for ever.
-    intact = tf.data.Dataset.zip((tf.data.Dataset.range(count), reader)).ignore_errors(log_warning=True)
-    lost = tf.data.Dataset.from_tensors((tf.constant(0, tf.int64), "")).repeat()
-    return intact.concatenate(lost).take(count).batch(count).get_single_element()[1]
+
+    def attempt(path: tf.Tensor, offset: tf.Tensor, num_records: tf.Tensor, num_bytes: tf.Tensor) -> tf.Tensor:
+        variant = tf.raw_ops.TFRecordDatasetV2(
+            filenames=path[tf.newaxis],
+            compression_type="",
+            # Without a buffer a local record is two reads into place; with one, it is copied once more.
+            buffer_size=num_bytes if remote else tf.constant(0, tf.int64),
+            byte_offsets=offset[tf.newaxis],
+        )
+        reader = tf.data.experimental.from_variant(variant, _RECORD)
+        count = tf.cast(num_records, tf.int64)
+        # The count ends the attempts: `ignore_errors` on the reader itself would open a missing file for ever.
+        intact = tf.data.Dataset.zip((tf.data.Dataset.range(count), reader)).ignore_errors(log_warning=True)
+        lost = tf.data.Dataset.from_tensors((tf.constant(0, tf.int64), "")).repeat()
+        return intact.concatenate(lost).take(count).batch(count).get_single_element()[1]
+
+    number = tf.TensorSpec([], tf.int64)
+    with tf.init_scope():  # kept for all maps, not of the one that asks first
+        return stateless(attempt, [tf.TensorSpec([], tf.string), number, tf.TensorSpec([], tf.int32), number])
 
 
 def _mean_bytes(records: Records) -> float:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import subprocess
+import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -124,6 +128,44 @@ def test_each_record_of_a_missing_shard_is_an_error_and_then_it_ends(records: Re
     assert all("shard-1: no intact record" in error and "missing" in error for error in errors)
 
 
+@pytest.mark.parametrize("run_length", [1, 4])
+def test_what_is_unreadable_is_skipped_on_request(records: Records, run_length: int) -> None:
+    Path(records.paths[1]).unlink()
+    spoil(records, 3)
+    left = list(read(range(21), records, run_length=run_length, skip=True).as_numpy_iterator())
+    assert [row for _, _, row, _ in left] == [0, 1, 2, 4, 5, 6, *range(14, 21)]
+    for record, _, row, kept in left:
+        assert (record, kept) == (payload(row), 10 * row)
+
+
+def test_the_log_names_what_is_skipped_and_says_nothing_else(tmp_path: Path) -> None:
+    """In a process of its own, as TensorFlow takes for its life what level it logs."""
+    folder = Path(__file__).parents[2]
+    command = [sys.executable, "-m", "tests.tf_data.test_reading", tmp_path]
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "1"}
+    log = subprocess.run(command, env=environment, cwd=folder, check=True, capture_output=True, text=True).stderr
+    sections = log.split("reading\n")[1:]
+    for intact, broken in (sections[:2], sections[2:]):
+        assert intact == ""
+        for row in (3, *range(7, 14)):
+            assert f"shard-{row // PER_SHARD}: no intact record of {len(payload(row))} bytes" in broken
+        assert "stateful" not in broken
+
+
+def log_reading(folder: Path) -> None:
+    """Logs what intact and broken records say, in single requests and in runs: four sections."""
+    for run_length in (1, 4):
+        records = write(folder, [payload(row) for row in range(3 * PER_SHARD)])
+        datasets = [read(range(21), records, run_length=run_length, skip=skip) for skip in (False, True)]
+        gc.collect()
+        print("reading", file=sys.stderr, flush=True)
+        assert [len(list(ds)) for ds in datasets] == [21, 21]
+        Path(records.paths[1]).unlink()
+        spoil(records, 3)
+        print("reading", file=sys.stderr, flush=True)
+        assert len(list(datasets[1])) == 13
+
+
 def next_or_error(ds: Any) -> Any:
     try:
         return next(ds, None)
@@ -137,17 +179,20 @@ def test_an_index_of_other_shards_is_noticed_though_there_are_records(records: R
         next(iter(read([2], longer)))
 
 
-@pytest.mark.parametrize("run_length", [1, 4])
-@pytest.mark.parametrize("position", [0, 1, 6, 20, 21])
+@pytest.mark.parametrize(("run_length", "skip"), [(1, False), (4, False), (4, True)])
+@pytest.mark.parametrize("position", [0, 1, 6, 19, 20])
 def test_a_checkpoint_goes_on_where_it_was_taken_and_holds_no_records(
-    tmp_path: Path, run_length: int, position: int
+    tmp_path: Path, run_length: int, skip: bool, position: int
 ) -> None:
     payloads = [np.random.default_rng(row).bytes(100_000) for row in range(21)]
     records = write(tmp_path, payloads)
     rows = np.random.default_rng(0).permutation(21) if run_length == 1 else np.arange(21)
+    spoil(records, 9)
+    expected = [row for row in rows if row != 9]
 
     def read_on() -> Any:
-        return iter(read(rows, records, run_length=run_length, reads_in_flight=5).prefetch(3))
+        ds = read(rows if skip else expected, records, run_length=run_length, reads_in_flight=5, skip=skip)
+        return iter(ds.prefetch(3))
 
     ds = read_on()
     for _ in range(position):
@@ -156,7 +201,7 @@ def test_a_checkpoint_goes_on_where_it_was_taken_and_holds_no_records(
     assert sum(file.stat().st_size for file in tmp_path.glob("checkpoint*")) < 10_000
     restored = read_on()
     tf.train.Checkpoint(ds=restored).read(path).assert_consumed()
-    assert [int(row) for _, _, row, _ in restored] == rows[position:].tolist()
+    assert [int(row) for _, _, row, _ in restored] == expected[position:]
 
 
 @pytest.mark.parametrize(
@@ -205,3 +250,7 @@ def test_a_store_without_a_file_system_is_refused_with_what_to_do() -> None:
         reading.check_scheme("s3://bucket/data")
     reading.check_scheme("gs://bucket/data")
     reading.check_scheme("/a/folder")
+
+
+if __name__ == "__main__":
+    log_reading(Path(sys.argv[1]))
