@@ -144,10 +144,15 @@ def _versions_and_configs(folder: str) -> tuple[list[str], list[str]]:
 
 
 def _folders(path: str) -> list[str]:
-    if not tf.io.gfile.isdir(path):
+    try:
+        names = tf.io.gfile.listdir(path)
+    except (tf.errors.NotFoundError, tf.errors.FailedPreconditionError):  # there is none, or a file
         return []
-    names = (name.rstrip("/") for name in tf.io.gfile.listdir(path))
-    return sorted(name for name in names if name and tf.io.gfile.isdir(posixpath.join(path, name)))
+    # Object stores mark folders by a slash; there, to ask of each would be a request.
+    folders = (
+        name.rstrip("/") for name in names if name.endswith("/") or tf.io.gfile.isdir(posixpath.join(path, name))
+    )
+    return sorted(filter(None, folders))
 
 
 def _numeric_order(version: str) -> list[tuple[bool, int, str]]:

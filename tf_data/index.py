@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import posixpath
 import warnings
 import zipfile
@@ -126,7 +127,9 @@ def _read_part(info: Info, part: SplitPart, wanted: Sequence[str]) -> dict[str, 
     path = index_path(info.folder, part.split)
     dtypes = contract.INDEX_COLUMNS | contract.INDEX_QUALITY_COLUMNS
     try:
-        with tf.io.gfile.GFile(path, "rb") as file, np.load(file, allow_pickle=False) as index:
+        with tf.io.gfile.GFile(path, "rb") as file:
+            content = io.BytesIO(file.read())  # at once: from a store, each seek of NumPy would be a request
+        with np.load(content, allow_pickle=False) as index:
             names = [*_NEEDED, *(name for name in dict.fromkeys(wanted) if name in index.files and name in dtypes)]
             columns = {name: index[name].astype(dtypes[name]) for name in dict.fromkeys(names)}
     except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile, tf.errors.OpError) as error:
