@@ -40,8 +40,7 @@ def decode_views(encoded: tf.Tensor, frames: tf.Tensor, windows: tf.Tensor, *, c
         corners = zip(tf.unstack(tops - top), tf.unstack(lefts - first), strict=True)
         return tf.stack([tf.slice(pixels, [y, x, 0], [height, width, channels]) for y, x in corners])
 
-    is_one_view = num_clips * num_crops == 1
-    once, places = (frames[0], None) if is_one_view else tf.unique(tf.reshape(frames, [-1]))
+    once, places = tf.unique(tf.reshape(frames, [-1]))
     crops = tf.map_fn(
         crops_of,
         tf.gather(encoded, once),
@@ -49,9 +48,9 @@ def decode_views(encoded: tf.Tensor, frames: tf.Tensor, windows: tf.Tensor, *, c
         parallel_iterations=1,
     )
     crops = tf.reshape(crops, [-1, height, width, channels])
-    if not is_one_view:
-        places = tf.reshape(places, [num_clips, 1, -1]) * num_crops + tf.range(num_crops)[:, tf.newaxis]
-        crops = tf.gather(crops, places)
+    places = tf.reshape(places, [num_clips, 1, -1]) * num_crops + tf.range(num_crops)[:, tf.newaxis]
+    in_place = (num_crops == 1) & (tf.size(once) == tf.size(frames))  # nothing comes twice: nothing to copy
+    crops = tf.cond(in_place, lambda: crops, lambda: tf.gather(crops, tf.reshape(places, [-1])))
     num_frames = frames.shape[1] or tf.shape(frames)[1]
     return tf.reshape(crops, [num_clips * num_crops, num_frames, height, width, channels])
 

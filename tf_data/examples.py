@@ -85,7 +85,16 @@ def example(
       streams, `frame_mask` and boxes have an axis for them in front, all crops of the first window first.
     """
     views, info = making.views, making.info
-    clip = parse(record, place, views.streams, making.extras, boxes=making.num_boxes > 0)
+    # A data set of the job's has one rate; records of others may differ, and are told by their first one.
+    told_by_first = not info.splits and info.features.get("image/frame_rate", {}).get("dtype") == "float32"
+    clip = parse(
+        record,
+        place,
+        views.streams,
+        making.extras,
+        boxes=making.num_boxes > 0,
+        frame_rate=info.frame_rate if told_by_first else None,
+    )
     drawn = draw(making.seed, epoch_key, clip.name_key if clip_key is None else clip_key)
     time = _when(clip.num_frames, views, drawn, info.frame_rate)
     flip, label = _flip(clip.label if label is None else label, making, drawn)
@@ -96,14 +105,15 @@ def example(
             element[stream] = _audio(clip, time, making)
             continue
         encoded: tf.Tensor = clip.flow if stream == "flow" else clip.frames
-        where = where or _where(tf.io.extract_jpeg_shape(encoded[0])[:2], place, views, drawn)
+        where = _where(tf.io.extract_jpeg_shape(encoded[0])[:2], place, views, drawn, where)
         levels = _pictures(stream, encoded, time, where, making, drawn)
         if flip is not None and making.flip_on_host:
             mirror = geometry.flip_flow if stream == "flow" else geometry.flip_rgb
             levels = tf.cond(flip, lambda mirror=mirror, levels=levels: mirror(levels), lambda levels=levels: levels)
         element[stream] = _numbers(stream, levels, time, making)
-    if flip is not None and not making.flip_on_host:
-        element["flip"] = flip
+    if views.dtype == "uint8" and where:
+        # Also where nothing is left to be mirrored, so that training and evaluation have the same structure.
+        element["flip"] = tf.constant(False) if flip is None or making.flip_on_host else flip
     if time.mask is not None:
         element["frame_mask"] = _per_view(tf.repeat(time.mask, views.num_crops, axis=0), views)
     if clip.boxes is not None:
@@ -113,7 +123,15 @@ def example(
         element["mask"] = tf.convert_to_tensor(real)
     if making.tell_mix_key:
         element[MIX_KEY] = drawn.key
-    return element | {"label": label} | clip.extras
+    return element | {"label": label} | clip.extras | _label_name(label, making)
+
+
+def _label_name(label: tf.Tensor, making: Making) -> dict[str, tf.Tensor]:
+    """The name of the label that the element has, where names are asked for and known; else the record's stays."""
+    names = making.info.label_names
+    if "label_name" not in making.extras or not names:
+        return {}
+    return {"label_name": tf.gather([*names, ""], tf.where(label < 0, tf.constant(len(names), tf.int64), label))}
 
 
 def _when(num_stored: tf.Tensor, views: Views, drawn: Draw, frame_rate: float) -> _Time:
@@ -150,7 +168,12 @@ def _frames_as_if_without_end(
     return starts[:, tf.newaxis] + tf.constant(pattern.offsets)[stride], starts
 
 
-def _where(frame_size: tf.Tensor, place: tf.Tensor, views: Views, drawn: Draw) -> _Place:
+def _where(frame_size: tf.Tensor, place: tf.Tensor, views: Views, drawn: Draw, known: _Place | None) -> _Place:
+    """Where the views of a stream are; `known` is the place of another stream of the same clip."""
+    if known:
+        message = tf.strings.join([place, ": its rgb and flow frames differ in size; read them one by one"])
+        with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(frame_size == known.frame_size), [message])]):
+            return known._replace(windows=tf.identity(known.windows))
     random = drawn if views.random else None
     windows = geometry.random_window(frame_size, views, drawn) if random else geometry.fixed_windows(frame_size, views)
     stored, wanted = (
@@ -192,12 +215,14 @@ def _pictures(stream: str, encoded: tf.Tensor, time: _Time, where: _Place, makin
         by_time = tf.transpose(levels, [1, 0, 2, 3, 4, 5])
         levels = tf.reshape(by_time, tf.concat([[-1], tf.shape(by_time)[2:]], axis=0))
     if views.is_resized:
+        changed = tf.uint8 if views.dtype == "uint8" and (is_flow or not views.augment) else tf.float32
         same = tf.reduce_all(where.windows[0, 2:] == where.size)
         levels = tf.cond(
             same,
-            lambda: tf.cast(levels, tf.float32),
-            lambda: geometry.resize(levels, where.size, is_flow=is_flow),
+            lambda: _as_levels(levels, changed),
+            lambda: _as_levels(geometry.resize(levels, where.size, is_flow=is_flow), changed),
         )
+        levels = tf.ensure_shape(levels, [None, None, *(views.crop_size or (None, None)), _CHANNELS[stream]])
     if views.num_crops == 10:
         mirror = geometry.flip_flow if is_flow else geometry.flip_rgb
         five = tf.reshape(levels, tf.concat([[-1, 5], tf.shape(levels)[1:]], axis=0))
@@ -205,8 +230,16 @@ def _pictures(stream: str, encoded: tf.Tensor, time: _Time, where: _Place, makin
     if is_flow and time.reverse is not None:
         levels = tf.where(time.reverse, geometry.negate_flow(levels), levels)
     if not is_flow and views.augment:
-        levels = augment.apply(views.augment, tf.cast(levels[0], tf.float32), subkey(drawn, AUGMENT))[tf.newaxis]
+        clip = tf.ensure_shape(levels[0], [views.num_frames, *(views.crop_size or (None, None)), 3])
+        levels = augment.apply(views.augment, tf.cast(clip, tf.float32), subkey(drawn, AUGMENT))[tf.newaxis]
     return levels
+
+
+def _as_levels(values: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """Levels in another type, rounded where it is uint8."""
+    if values.dtype == dtype:
+        return values
+    return tf.saturate_cast(tf.round(values), dtype) if dtype == tf.uint8 else tf.cast(values, dtype)
 
 
 def _numbers(stream: str, levels: tf.Tensor, time: _Time, making: Making) -> tf.Tensor:
@@ -216,7 +249,7 @@ def _numbers(stream: str, levels: tf.Tensor, time: _Time, making: Making) -> tf.
     height, width = views.crop_size or (None, None)
     levels = tf.ensure_shape(levels, [*_leading(views), views.num_frames, height, width, _CHANNELS[stream]])
     if views.dtype == "uint8":
-        return levels if levels.dtype == tf.uint8 else tf.saturate_cast(tf.round(levels), tf.uint8)
+        return _as_levels(levels, tf.uint8)
     bound_px = flow.bound_px if flow and views.flow_units == "pixels" else None
     # Computed in float32: bfloat16 has 8 bits, and would round twice.
     values = normalise(levels, stream, views, bound_px)
@@ -256,7 +289,7 @@ def _boxes(boxes: Boxes, time: _Time, where: _Place, flip: tf.Tensor | None, mak
             for window, mirror in zip(windows, mirrored, strict=True)
         ]
     )  # [crops, n, 4]
-    nearest, in_time = _nearest_frames(boxes.time_us, time.frames, making.info.frame_rate)  # [clips, n]
+    nearest, in_time = _nearest_frames(boxes.time_us, time, making.info.frame_rate)  # [clips, n]
     num_clips, num_crops = tf.shape(time.frames)[0], len(windows)
     corners = tf.tile(corners, [num_clips, 1, 1])
     seen = tf.reduce_all(corners[..., 2:] > corners[..., :2], axis=-1) & tf.repeat(in_time, num_crops, axis=0)
@@ -276,17 +309,20 @@ def _boxes(boxes: Boxes, time: _Time, where: _Place, flip: tf.Tensor | None, mak
     return filled
 
 
-def _nearest_frames(times_us: tf.Tensor, frames: tf.Tensor, frame_rate: float) -> tuple[tf.Tensor, tf.Tensor]:
+def _nearest_frames(times_us: tf.Tensor, time: _Time, frame_rate: float) -> tuple[tf.Tensor, tf.Tensor]:
     """For instants [n] the nearest frame of each window, int32 [clips, n], and whether the window shows them, bool.
 
     A frame stands for the time up to the next one of its window, and the last one for as long as others do.
     """
-    shown_us = tf.cast(frames, tf.float64) * (1e6 / frame_rate)
+    shown_us = tf.cast(time.frames, tf.float64) * (1e6 / frame_rate)
     steps_us = tf.abs(shown_us[:, 1:] - shown_us[:, :-1])
     longest_us = tf.reduce_max(tf.pad(steps_us, [[0, 0], [0, 1]], constant_values=1e6 / frame_rate), axis=1)
     since_us = tf.cast(times_us, tf.float64)[tf.newaxis, :, tf.newaxis] - shown_us[:, tf.newaxis, :]
-    nearest = tf.argmin(tf.abs(since_us), axis=-1, output_type=tf.int32)
-    shown = (since_us >= 0) & (since_us < longest_us[:, tf.newaxis, tf.newaxis])
+    real = tf.ones_like(time.frames, tf.bool) if time.mask is None else time.mask
+    distance_us = tf.where(real[:, tf.newaxis, :], tf.abs(since_us), np.inf)
+    nearest = tf.argmin(distance_us, axis=-1, output_type=tf.int32)
+    # Times are rounded to microseconds.
+    shown = (since_us > -1) & (since_us < longest_us[:, tf.newaxis, tf.newaxis] - 1)
     return nearest, tf.reduce_any(shown, axis=-1)
 
 

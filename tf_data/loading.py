@@ -93,7 +93,7 @@ def load(
     for each of its epochs) goes on with the next one. A checkpoint of the iterator has some kilobytes, and goes on
     exactly where it was.
 
-    **What does it hold in memory?** The clips under way and the batches that wait (`ReadConfig`), and 32 bytes of index
+    **What does it hold in memory?** The clips under way and the batches that wait (`ReadConfig`), and 36 bytes of index
     for each clip; shuffling needs none.
 
     None stands for the preset's own value wherever it is a default below.
@@ -119,7 +119,7 @@ def load(
       num_clips: windows of a clip, evenly spaced from its beginning to its end (evaluation). More than one view puts
         an axis in front of every stream: num_clips · num_crops, the crops of one window together.
       short: what follows where a clip is shorter than its window: `loop`, its beginning again; `hold`, its last frame;
-        `pad`, zeros, and elements tell in `frame_mask` which frames are real.
+        `pad`, zeros, and elements tell in `frame_mask` which frames are real (in a reversed clip the last ones).
       reverse_probability: of playing a clip backwards.
       crop_size: one side, or (height, width), in pixels.
       num_crops: 1; 3 along the longer side; 10 for corners and centre, each also mirrored (evaluation).
@@ -135,7 +135,8 @@ def load(
         training: `ColourJitter`, `Greyscale`, `RandAugment`, `RandomErasing`, or your own; () for none.
       mix: `Mix()`, mixup and CutMix within each batch; labels are then float32 (classes,).
       dtype: `float32`, `bfloat16`, or `uint8`, which are levels: flip and normalisation are then left to the device,
-        where `to_model_input` does both; elements tell in `flip` what to mirror. Sound is float32.
+        where `to_model_input` does both; elements always have `flip`, which tells what to mirror. Sound is float32, and
+        flow that is enlarged beyond its bound is cut off there.
       flow_units: `bound`, [-1, 1], or `pixels`.
       where: keeps some clips: a mapping from `label`, `clip_id`, `num_frames`, a flag, a quality or any context key of
         the records to a value, a collection of values or a function: `{'damaged': False, 'label': ['zumba']}`. What the
@@ -146,7 +147,7 @@ def load(
       extras: of `label_name`, `clip_id`, `short`, `damaged`, `rotated` and `has_audio`, to be added to each element.
       num_boxes: adds room for as many boxes, where records have any: `boxes` (num_boxes, 4), ymin, xmin, ymax, xmax in
         [0, 1] of the view, `box_label`, -1 where there is none, and `box_frame`, the frame of the view nearest to it.
-      batch_size: elements a batch, for each host; None for no batches.
+      batch_size: elements a batch, for each host (or replica, see docs/reading.md); None for no batches.
       drop_remainder: leaves out a last batch that is not full.
       pad_remainder: fills it up with copies, for which `mask` is False.
       seed: 0 or more; None draws one, which `info.seed` tells.
@@ -157,7 +158,7 @@ def load(
         take the same number of steps: elements then have `mask`, False for those that repeat another to fill up.
       shard_options: the same as an object with `shard_index` and `shard_count`, such as grain's.
       as_supervised: gives (input, label), and with a mask (input, label, weight); the input is a tensor for one stream,
-        else a dictionary (with `flip` and `frame_mask` where there are any).
+        a dictionary for several, and for `uint8` and `pad`, which have `flip` and `frame_mask` beside it.
       with_info: also returns `Info`: label names, counts, rates.
       read_config: see `ReadConfig`.
       on_error: `raise` stops at a record that can't be read, with an error that names it; `skip` leaves it out, and
@@ -175,6 +176,7 @@ def load(
     chosen = find_preset(preset)
     views = choose_views(
         chosen.training if training else chosen.evaluation,
+        random=training,
         streams=streams,
         sampling=sampling,
         num_frames=num_frames,
@@ -198,7 +200,9 @@ def load(
     extras = _known_extras(extras, as_supervised)
     _check_batches(views, batch_size, drop_remainder, pad_remainder, mix)
     _check_boxes(views, num_boxes, as_supervised, mix)
-    config = read_config or ReadConfig()
+    config = ReadConfig() if read_config is None else read_config
+    if not isinstance(config, ReadConfig):
+        raise ValueError(f"read_config must be a tf_data.ReadConfig, got {read_config!r}")
     num_hosts, host = _host(input_context, shard_options)
     reads = Reads(
         seed=_choose_seed(seed, num_hosts),
@@ -231,13 +235,18 @@ def load(
         info=info,
         extras=extras,
         num_boxes=num_boxes,
-        flip_targets=_flip_targets(flip_labels, info),
+        flip_targets=_flip_targets(flip_labels, info, views),
         flip_on_host=views.dtype != "uint8" or mix is not None,
         tell_mix_key=mix is not None,
         tell_mask=input_context is not None or shard_options is not None,
     )
     ds = source.elements(making, reads, config)
     if batch_size:
+        if drop_remainder and 0 <= ds.cardinality() < batch_size:
+            raise ValueError(
+                f"batch_size={batch_size}: there are only {ds.cardinality()} elements, so drop_remainder leaves "
+                "nothing; pass a smaller batch_size"
+            )
         ds = ds.batch(batch_size, drop_remainder=drop_remainder)
         if pad_remainder:
             ds = batches.pad_batches(ds, batch_size)
@@ -252,7 +261,7 @@ def load(
 def _names_and_weights(name: Any) -> tuple[tuple[str, ...], tuple[float, ...] | None]:
     if isinstance(name, str | os.PathLike):
         return (os.fspath(name),), None
-    names = tuple(name)
+    names = tuple(os.fspath(one) if isinstance(one, os.PathLike) else one for one in name)
     if not names or not all(isinstance(one, str) for one in names):
         raise ValueError(f"name must be a string, several, or a mapping from them to weights, got {name!r}")
     if len(set(names)) < len(names):
@@ -310,10 +319,15 @@ def _check_batches(views: Views, batch_size: int | None, drop: bool, pad: bool, 
         raise ValueError("drop_remainder leaves out a last batch and pad_remainder fills it up; pass one of them")
     if mix is not None and not views.random:
         raise ValueError("mix is for training; pass training=True, or leave it out")
+    if mix is not None and views.short == "pad":
+        raise ValueError(
+            "mix: short='pad' pads each clip for itself, and mixed clips have no common frame_mask; drop one"
+        )
     if views.varies_in_shape and (batch_size or 1) > 1:
         raise ValueError(
-            f"batch_size={batch_size}: clips differ in length, and with sampling={views.sampling!r} so do elements; "
-            "pass batch_size=1 or None, or num_frames with another sampling"
+            f"batch_size={batch_size}: with sampling={views.sampling!r}, shorter_side={views.shorter_side} and "
+            f"crop_size={views.crop_size} elements differ in shape; pass batch_size=1 or None, or num_frames and "
+            "crop_size"
         )
 
 
@@ -333,9 +347,11 @@ def _check_boxes(views: Views, num_boxes: Any, as_supervised: bool, mix: batches
             raise ValueError(f"num_boxes={num_boxes}: {reason}")
 
 
-def _flip_targets(flip_labels: Mapping[str, str | None] | None, info: Info) -> np.ndarray | None:
+def _flip_targets(flip_labels: Mapping[str, str | None] | None, info: Info, views: Views) -> np.ndarray | None:
     if not flip_labels:
         return None
+    if views.num_crops == 10:
+        raise ValueError("flip_labels: ten crops are mirrored ones, too, under one label; pass num_crops=3, or drop it")
     if not info.label_names:
         raise ValueError("flip_labels: the data set has no label names, by which classes could be found")
     return labels.flip_targets(info.label_names, flip_labels)

@@ -20,6 +20,7 @@ _EXTRAS = {
     "has_audio": (f"{_QUALITY}/has_audio", tf.int64, 0),
 }
 EXTRAS = tuple(_EXTRAS)
+_FRAME_RATE = f"{contract.IMAGE_PREFIX}/frame_rate"
 _ALWAYS = {contract.EXAMPLE_ID: (tf.string, ""), contract.LABEL_INDEX: (tf.int64, contract.UNLABELLED)}
 _FLAGS = ("short", "damaged", "rotated", "has_audio")
 _LIST_OF_STREAM = {"rgb": contract.IMAGE_ENCODED, "flow": contract.FLOW_ENCODED, "audio": contract.AUDIO_FLOATS}
@@ -51,7 +52,13 @@ class ParsedClip(NamedTuple):
 
 
 def parse(
-    record: tf.Tensor, place: tf.Tensor, streams: Sequence[str], extras: Sequence[str], *, boxes: bool = False
+    record: tf.Tensor,
+    place: tf.Tensor,
+    streams: Sequence[str],
+    extras: Sequence[str],
+    *,
+    boxes: bool = False,
+    frame_rate: float | None = None,
 ) -> ParsedClip:
     """Parses one `SequenceExample`.
 
@@ -61,12 +68,14 @@ def parse(
       streams: which of rgb, flow and audio to take.
       extras: which of `EXTRAS` to take.
       boxes: whether to take those, too.
+      frame_rate: what the record must have, where it says; None where that is known.
 
     Raises:
       tf.errors.InvalidArgumentError: it is no SequenceExample, a key has another type or number of values, or a stream
         that is asked for is missing; the message names the place and the key.
     """
-    scalars = _ALWAYS | {key: (dtype, default) for key, dtype, default in (_EXTRAS[name] for name in extras)}
+    rate = {} if frame_rate is None else {_FRAME_RATE: (tf.float32, frame_rate)}
+    scalars = _ALWAYS | rate | {key: (dtype, default) for key, dtype, default in (_EXTRAS[name] for name in extras)}
     # The image list is parsed for every stream: its length is the clip's, by which all streams are kept in time.
     lists: dict[str, object] = {
         contract.IMAGE_ENCODED: tf.io.FixedLenSequenceFeature([], tf.string, allow_missing=True)
@@ -91,6 +100,14 @@ def parse(
     if "audio" in streams:
         sequences[contract.AUDIO_FLOATS] = sequences[contract.AUDIO_FLOATS].flat_values
     clip_id = values[contract.EXAMPLE_ID]
+    if frame_rate is not None:
+        found = tf.strings.as_string(values[_FRAME_RATE])
+        message = tf.strings.join(
+            [place, f": {_FRAME_RATE} is ", found, f", that of the first record {frame_rate:g}; read records of "
+             "different rates apart, or make a data set of them"]
+        )  # fmt: skip
+        with tf.control_dependencies([tf.debugging.Assert(tf.abs(values[_FRAME_RATE] - frame_rate) < 1e-3, [message])]):
+            clip_id = tf.identity(clip_id)
     needs = [(_LIST_OF_STREAM[stream], stream) for stream in streams]
     if set(streams) == {"audio"}:
         needs.append((contract.IMAGE_ENCODED, "audio"))

@@ -46,16 +46,15 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         # guarantee a desired number of frames", flips applied to the whole clip, shorter videos looped; tested on the
         # whole video with centre crops. Table 1: 64 frames in training, 250 (10 s at 25 a second) in testing.
         "i3d": Preset(
-            training=Views(random=True, num_frames=64, crop_size=(224, 224), flip_probability=0.5),
+            training=Views(num_frames=64, crop_size=(224, 224), flip_probability=0.5),
             evaluation=Views(num_frames=250, crop_size=(224, 224)),
         ),
         # Kondratyuk et al., "MoViNets", https://arxiv.org/abs/2103.11511, A2: the authors' configuration for
         # Kinetics-600 in tensorflow/models, official/projects/movinet/configs/yaml/movinet_a2_k600_8x8.yaml: 50 frames
         # at stride 5 of 25 a second, area .08–1 and aspect .5–2 of the random crop, shorter side 256 in evaluation,
-        # inputs in [0, 1]. Its AutoAugment policy is left out.
+        # inputs in [0, 1]. Its AutoAugment policy is left out, and that the stride is 4 in half of the clips.
         "movinet": Preset(
             training=Views(
-                random=True,
                 num_frames=50,
                 fps=5.0,
                 area_range=(0.08, 1.0),
@@ -72,7 +71,6 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         # with 10 × 3 views of 256×256.
         "slowfast": Preset(
             training=Views(
-                random=True,
                 num_frames=32,
                 fps=15.0,
                 shorter_side=(256, 320),
@@ -85,11 +83,11 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         ),
         # Arnab et al., "ViViT", https://arxiv.org/abs/2103.15691, and the authors' configuration in scenic,
         # projects/vivit/configs/kinetics400/vivit_base_k400.py: 32 frames at stride 2, shorter side 256, height and
-        # width scaled by .9–1.33 each, colours changed with probability .8 and dropped with .1 (the strengths are those
-        # of DMVR's color_default_augm), inputs in [-1, 1]; 4 × 3 views.
+        # width scaled by .9–1.33 each, colours changed with probability .8 and dropped with .1 by the strengths of
+        # DMVR's color_default_augm, inputs in [-1, 1]; 4 × 3 views. DMVR adds brightness, in one order of changes; here
+        # brightness multiplies, as elsewhere, and the order is drawn.
         "vivit": Preset(
             training=Views(
-                random=True,
                 num_frames=32,
                 stride=(2, 2),
                 shorter_side=(256, 256),
@@ -108,9 +106,9 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         # scripts/kinetics/…/finetune.sh with the defaults of run_class_finetuning.py and kinetics.py: 16 frames at
         # stride 4, RandAugment `rand-m7-n4-mstd0.5-inc1`, random crops of area .08–1 and aspect 3/4–4/3, erasing with
         # probability .25, ImageNet's mean and deviation; shorter side 224, 5 × 3 views. Mixup and CutMix are `Mix()`.
+        # The authors augment whole frames before they crop, and have each clip twice in a batch.
         "videomae": Preset(
             training=Views(
-                random=True,
                 num_frames=16,
                 stride=(4, 4),
                 short="hold",
@@ -135,9 +133,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
 )
 
 # `preset=None`: every stored frame as it is.
-RAW = Preset(
-    training=Views(random=True, sampling="all", dtype="uint8"), evaluation=Views(sampling="all", dtype="uint8")
-)
+RAW = Preset(training=Views(sampling="all", dtype="uint8"), evaluation=Views(sampling="all", dtype="uint8"))
 
 
 def find_preset(preset: str | Preset | None) -> Preset:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import posixpath
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import tensorflow as tf
 
 from tf_data import catalog, contract, index, order, reading
+from tf_data.attempts import parallel_map
+from tf_data.checks import positive
 from tf_data.examples import Making, example
 from tf_data.info import Info, probe_record, read_info, split_names
 from tf_data.labels import shared_names
@@ -22,6 +24,7 @@ from tf_data.selection import Condition, parse_where, record_filter
 from tf_data.splits import SplitPart
 from tf_data.views import Views
 
+_KEY_OF_DATA_SET = 0x1E3779B97F4A7C15  # times its number: a clip that two data sets have is seen in two views
 _as_it_is = tf.autograph.experimental.do_not_convert  # AutoGraph takes seconds to find nothing to convert
 
 
@@ -44,6 +47,19 @@ class ReadConfig:
     run_length: int | None = None
     files_at_once: int = 16
     shuffle_buffer: int = 64
+
+    def __post_init__(self) -> None:
+        for keyword in (
+            "num_parallel_calls",
+            "reads_in_flight",
+            "prefetch",
+            "run_length",
+            "files_at_once",
+            "shuffle_buffer",
+        ):
+            value = getattr(self, keyword)
+            if value is not None and (keyword != "prefetch" or value != 0):
+                positive(f"ReadConfig: {keyword}", value)
 
     def merged_options(self) -> tf.data.Options:
         """Returns what reading needs of `tf.data`, and `options`."""
@@ -84,8 +100,7 @@ class Source:
 
     def elements(self, making: Making, reads: Reads, config: ReadConfig) -> tf.data.Dataset:
         """Returns the elements, one after the other."""
-        ds = self._by_index(making, reads, config) if self.records else self._by_shard(making, reads, config)
-        return ds.ignore_errors(log_warning=True) if reads.skip else ds
+        return self._by_index(making, reads, config) if self.records else self._by_shard(making, reads, config)
 
     def _by_index(self, making: Making, reads: Reads, config: ReadConfig) -> tf.data.Dataset:
         records = self.records
@@ -109,10 +124,8 @@ class Source:
             remote=remote,
             reads_in_flight=config.reads_in_flight,
             run_length=run_length,
+            skip=reads.skip,
         )
-        if self.conditions:
-            is_met = record_filter(self.conditions, self.info.features)
-            ds = ds.filter(_as_it_is(lambda record, place, *_: is_met(record, place)))
         clip_keys, labels = tf.constant(records.clip_key), tf.constant(records.label)
 
         @_as_it_is
@@ -122,7 +135,7 @@ class Source:
             clip_key, label = clip_keys[row], labels[row]
             return example(record, place, epoch_key=epoch_key, making=making, clip_key=clip_key, label=label, real=real)
 
-        return _mapped(ds, element_of, config)
+        return self._made(ds, element_of, config, reads.skip)
 
     def _by_shard(self, making: Making, reads: Reads, config: ReadConfig) -> tf.data.Dataset:
         ds = reading.read_all(
@@ -135,19 +148,26 @@ class Source:
             files_at_once=config.files_at_once,
             shuffle_buffer=config.shuffle_buffer,
         )
-        if self.conditions:
-            is_met = record_filter(self.conditions, self.info.features)
-            ds = ds.filter(_as_it_is(lambda record, place, _: is_met(record, place)))
+        if reads.skip:
+            ds = ds.ignore_errors(log_warning=True)
 
         @_as_it_is
         def element_of(record: tf.Tensor, place: tf.Tensor, epoch_key: tf.Tensor) -> dict[str, tf.Tensor]:
             return example(record, place, epoch_key=epoch_key, making=making)
 
-        return _mapped(ds, element_of, config)
+        return self._made(ds, element_of, config, reads.skip)
 
-
-def _mapped(ds: tf.data.Dataset, function: Any, config: ReadConfig) -> tf.data.Dataset:
-    return ds.map(function, num_parallel_calls=config.num_parallel_calls or tf.data.AUTOTUNE, deterministic=True)
+    def _made(
+        self, ds: tf.data.Dataset, element_of: Callable[..., Any], config: ReadConfig, skip: bool
+    ) -> tf.data.Dataset:
+        """Elements of those records that meet the conditions which no index could tell."""
+        calls = config.num_parallel_calls or tf.data.AUTOTUNE
+        if self.conditions:
+            is_met = record_filter(self.conditions, self.info.features)
+            told = _as_it_is(lambda record, place, *rest: (is_met(record, place), record, place, *rest))
+            ds = parallel_map(ds, told, calls, skip=skip)
+            ds = ds.filter(_as_it_is(lambda met, *_: met)).map(_as_it_is(lambda met, *record: record))
+        return parallel_map(ds, element_of, calls, skip=skip)
 
 
 def open_source(
@@ -180,12 +200,19 @@ def open_source(
     info = infos[0]
     for other in infos[1:]:
         _check_alike(info, other, views)
-    names_in_order = shared_names({info.title: info.label_names for info in infos}, label_names)
+    titles = [own.title for own in infos]
+    spaces = {own.title if titles.count(own.title) == 1 else own.folder: own.label_names for own in infos}
+    names_in_order = shared_names(spaces, label_names)
     found = [index.read_records(own, parts, conditions=conditions, label_names=names_in_order) for own in infos]
     for own, (records, _) in zip(infos, found, strict=True):
         if not len(records):
             raise ValueError(f"{own.folder}: split {'+'.join(map(str, parts))} has no record; its ledger says why")
-    records = index.join([records for records, _ in found])
+    records = index.join(
+        [
+            replace(records, clip_key=records.clip_key ^ _KEY_OF_DATA_SET * number % 2**63)
+            for number, (records, _) in enumerate(found)
+        ]
+    )
     rest = {condition.key: condition for _, rest in found for condition in rest}
     return Source(
         info=replace(
@@ -281,11 +308,11 @@ def _check_crop(views: Views, info: Info) -> None:
     shorter_side = (info.configuration.get("encode") or {}).get("shorter_side")
     if not views.crop_size or not shorter_side or views.shorter_side or views.area_range:
         return
-    if min(views.crop_size) > int(shorter_side):
+    if min(views.crop_size) > int(shorter_side) * (views.scale_jitter or (1, 1))[0]:
         raise ValueError(
             f"crop_size: {'×'.join(map(str, views.crop_size))} is larger than the frames of {info.title}, whose "
-            f"shorter side is {shorter_side} pixels; pass crop_size={shorter_side} or less, or a shorter_side to which "
-            "frames are resized"
+            f"shorter side is {shorter_side} pixels{' before scale_jitter' if views.scale_jitter else ''}; pass a "
+            "smaller crop_size, or a shorter_side to which frames are resized"
         )
 
 

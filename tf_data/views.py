@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tf_data.checks import nearest, one_of, pair, positive, probability, range_of, rate, share_span, span
+from tf_data.checks import nearest, number, one_of, pair, positive, probability, range_of, rate, share_span, span
 
 STREAMS = ("rgb", "flow", "audio")
 DTYPES = ("float32", "bfloat16", "uint8")
@@ -21,8 +21,9 @@ class Views:
     """What is taken from each clip: when, where, and as what numbers.
 
     `load` describes each value under the keyword of the same name; here `stride` and `shorter_side` are always ranges
-    and `crop_size` is (height, width). `random` draws windows, crops and all else that is random; without it they are
-    centred and evenly spaced. RGB comes as (level / 255 - `mean`) / `std`; flow isn't subject to these two.
+    and `crop_size` is (height, width). RGB comes as (level / 255 - `mean`) / `std`; flow isn't subject to these two.
+    `random` draws windows, crops and all else that is random; without it they are centred and evenly spaced. It and
+    `streams` are `load`'s to say, whatever a preset's row has.
     """
 
     random: bool = False
@@ -64,10 +65,11 @@ class Views:
     @property
     def varies_in_shape(self) -> bool:
         """Whether clips give tensors of different shapes, so that they can't be put into one batch."""
-        return self.sampling in ("all", "dense")
+        least, most = self.shorter_side or (0, 0)
+        return self.sampling in ("all", "dense") or (least != most and not self.crop_size)
 
 
-def choose_views(row: Views, *, streams: Sequence[str], **asked: Any) -> Views:
+def choose_views(row: Views, *, random: bool, streams: Sequence[str], **asked: Any) -> Views:
     """Puts what is asked for into a preset's row, and checks every value and what can't go together.
 
     A value that is asked for takes the place of the row's own way of saying the same: `fps` that of `stride`, or a crop
@@ -75,6 +77,7 @@ def choose_views(row: Views, *, streams: Sequence[str], **asked: Any) -> Views:
 
     Args:
       row: the preset's; one's own may have single values where it has pairs, as `load` takes them.
+      random: True for training.
       streams: of `STREAMS`.
       **asked: values of `Views`' fields as `load` takes them, None for the row's own.
 
@@ -92,7 +95,7 @@ def choose_views(row: Views, *, streams: Sequence[str], **asked: Any) -> Views:
         values.setdefault("sampling", "window")
     if values.get("sampling") == "all":
         values.setdefault("num_frames", None)
-    views = replace(row, streams=_known_streams(streams), **values)
+    views = replace(row, random=random, streams=_known_streams(streams), **values)
     _check_together(views)
     return views
 
@@ -121,6 +124,15 @@ def _known_streams(streams: Any) -> tuple[str, ...]:
     return names
 
 
+def _three(keyword: str, value: Any) -> tuple[float, float, float]:
+    values = tuple(value) if isinstance(value, tuple | list) else ()
+    if len(values) != 3:
+        raise ValueError(f"{keyword} must be three numbers, of red, green and blue, got {value!r}")
+    least = 0.0 if keyword == "mean" else 1e-6
+    red, green, blue = (number(keyword, one, least) for one in values)
+    return red, green, blue
+
+
 def _dtype_name(keyword: str, dtype: Any) -> str:
     name = dtype if isinstance(dtype, str) else getattr(dtype, "name", None) or getattr(dtype, "__name__", str(dtype))
     return one_of(DTYPES)(keyword, name)
@@ -142,6 +154,8 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "num_crops": one_of(NUM_CROPS),
     "flip_probability": probability,
     "augment": _augmentations,
+    "mean": _three,
+    "std": _three,
     "dtype": _dtype_name,
     "flow_units": one_of(FLOW_UNITS),
 }
@@ -200,6 +214,14 @@ def _check_together(views: Views) -> None:
         raise ValueError(
             f"sampling='segments' spreads num_frames over the whole clip, without stride={views.stride!r} or "
             f"fps={views.fps}; drop them"
+        )
+    if views.aspect_range != _UNSET.aspect_range and not views.area_range:
+        raise ValueError(f"aspect_range={views.aspect_range!r} is that of a crop of drawn area; pass area_range, too")
+    if views.sampling == "all" and views.stride[0] != views.stride[1]:
+        raise ValueError(f"stride={views.stride!r}: sampling='all' takes one stride for the whole clip; pass one value")
+    if views.dtype == "uint8" and views.flow_units == "pixels":
+        raise ValueError(
+            "flow_units='pixels': dtype='uint8' gives levels; pass bound_px=info.flow.bound_px to to_model_input"
         )
     if views.fps and views.stride != (1, 1):
         raise ValueError(f"fps={views.fps} and stride={views.stride!r} are two ways of saying the same; drop one")

@@ -56,7 +56,11 @@ def test_every_row_is_one_that_load_takes(num_stored: int, side: int) -> None:
         for row in rows:
             asked = {key: value for key, value in row.keywords.items() if key not in ("preset", "batch_size", "mix")}
             preset = find_preset(row.keywords.get("preset"))
-            choose_views(preset.training if row.num_epochs else preset.evaluation, **{"streams": ["rgb"]} | asked)
+            choose_views(
+                preset.training if row.num_epochs else preset.evaluation,
+                random=bool(row.num_epochs),
+                **{"streams": ["rgb"]} | asked,
+            )
 
 
 def test_a_mix_takes_a_batch_of_clips(source: Mapping[str, Any]) -> None:

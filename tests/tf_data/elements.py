@@ -27,7 +27,7 @@ INFO = Info(
     audio_sample_rate=float(SAMPLE_RATE),
     splits={},
 )
-_MAKING = ("num_boxes", "flip_targets", "tell_mask", "tell_mix_key", "extras", "seed")
+_MAKING = ("num_boxes", "flip_targets", "tell_mask", "tell_mix_key", "extras", "seed", "info")
 
 
 @functools.cache
@@ -41,8 +41,8 @@ def make(preset: str | Preset | None, training: bool, **asked: Any) -> Making:
     how = {key: asked.pop(key) for key in _MAKING if key in asked}
     asked.setdefault("streams", ("rgb",))
     row = find_preset(preset)
-    views = choose_views(row.training if training else row.evaluation, **asked)
-    return Making(**({"seed": 0} | how), views=views, info=INFO, flip_on_host=views.dtype != "uint8")
+    views = choose_views(row.training if training else row.evaluation, random=training, **asked)
+    return Making(**({"seed": 0, "info": INFO} | how), views=views, flip_on_host=views.dtype != "uint8")
 
 
 def element(

@@ -31,7 +31,7 @@ def _load(data_dir: Path, **keywords: Any) -> Any:
         ({"crop_size": (1, 2, 3)}, r"crop_size must be one side in pixels or \(height, width\), got \(1, 2, 3\)"),
         (
             {"crop_size": 64},
-            r"crop_size: 64×64 is larger than the frames .* side is 32 pixels; pass crop_size=32 or less",
+            r"crop_size: 64×64 is larger than the frames .* side is 32 pixels; pass a smaller crop_size",
         ),
         ({"num_crops": 2}, r"num_crops must be one of 1, 3, 10, got 2"),
         ({"num_clips": 10}, r"several views of a clip are for evaluation.*training=False"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from tests.tf_data.conftest import (
     picture,
     record,
 )
-from tests.tf_data.elements import clip_record, element, epochs, levels_of
+from tests.tf_data.elements import INFO, clip_record, element, epochs, levels_of
 from tf_data import contract, geometry
 from tf_data.labels import flip_targets
 from tf_data.presets import Preset
@@ -346,6 +347,12 @@ def test_some_of_the_epochs_are_flipped_in_the_share_asked_for_with_their_labels
     assert 60 <= sum(flipped for flipped, _ in made) <= 140  # four and a half deviations about 100
 
 
+def test_the_name_of_a_label_is_that_of_the_label_after_the_flip() -> None:
+    clip = record(FakeClip("clip", num_frames=4, label=1))
+    made = element(clip, PLAIN, flip_probability=1.0, flip_targets=_TARGETS, extras=("label_name",))
+    assert (made["label"], made["label_name"]) == (2, b"turning right")
+
+
 def test_levels_are_flipped_by_the_device_and_elements_tell_which() -> None:
     clip = record(FakeClip("clip", num_frames=4, label=1))
     flipped = element(clip, PLAIN, flip_probability=1.0, dtype="uint8", flip_targets=_TARGETS)
@@ -353,7 +360,7 @@ def test_levels_are_flipped_by_the_device_and_elements_tell_which() -> None:
     assert flipped["rgb"].dtype == np.uint8
     np.testing.assert_array_equal(flipped["rgb"], plain["rgb"])
     assert (flipped["flip"], flipped["label"]) == (True, 2)
-    assert "flip" not in plain
+    assert plain["flip"] == False  # noqa: E712 - NumPy's
     assert element(clip, PLAIN, flip_probability=1e-9, dtype="uint8")["flip"] == False  # noqa: E712
 
 
@@ -455,7 +462,7 @@ def test_elements_have_their_streams_and_label_and_what_is_asked_for() -> None:
     assert set(_plain(8)) == {*ALL, "label"}
     made = _plain(8, extras=("label_name", "clip_id", "short", "has_audio"), tell_mask=True, tell_mix_key=True)
     assert set(made) == {*ALL, "label", "label_name", "clip_id", "short", "has_audio", "mask", MIX_KEY}
-    assert (made["label"], made["label_name"], made["clip_id"]) == (0, b"class 0", b"clip")
+    assert (made["label"], made["label_name"], made["clip_id"]) == (0, b"climbing", b"clip")
     assert (made["short"], made["has_audio"], made["mask"]) == (False, True, True)
     assert made[MIX_KEY].dtype == np.int64
     assert made[MIX_KEY].shape == (2,)
@@ -520,6 +527,22 @@ def test_boxes_fill_the_room_that_there_is_for_them() -> None:
     assert made["box_frame"].tolist() == [0, 0, 2, 0, 0]
     made = element(clip, PLAIN, training=False, num_boxes=1)
     assert made["box_label"].tolist() == [7]
+
+
+@pytest.mark.parametrize("frame_rate", [15.0, 24.0, 25.0, 29.97, 30.0, 60.0])
+def test_a_box_at_a_frames_own_time_is_that_frames(frame_rate: float) -> None:
+    times = {round(k * 1e6 / frame_rate): [_LEFT] for k in range(40)}
+    info = replace(INFO, frame_rate=frame_rate)
+    made = element(_with_boxes(times, num_frames=40), PLAIN, training=False, num_boxes=40, num_frames=40, info=info)
+    assert made["box_frame"].tolist() == list(range(40))
+    assert made["box_label"].tolist() == [7] * 40
+
+
+def test_a_box_is_never_that_of_a_frame_that_is_not_real() -> None:
+    asked: dict[str, Any] = {"num_frames": 8, "short": "pad", "reverse_probability": 1.0, "num_boxes": 1}
+    made = element(_with_boxes({120_000: [_LEFT]}, num_frames=4), PLAIN, **asked)
+    assert made["frame_mask"].tolist() == [False] * 4 + [True] * 4
+    assert made["box_frame"].tolist() == [4]
 
 
 def test_boxes_that_a_view_does_not_show_take_up_no_room() -> None:

@@ -103,7 +103,7 @@ def test_batches_of_levels_become_what_the_host_gives(preset: str, jit_compile: 
 def test_flow_comes_in_pixels_where_its_bound_is_given(jit_compile: bool) -> None:
     @tf.function(jit_compile=jit_compile)
     def on_device(flow: tf.Tensor, flip: tf.Tensor, mask: tf.Tensor) -> Any:
-        return to_model_input({"flow": flow, "flip": flip, "frame_mask": mask}, bound_px=BOUND_PX)["flow"]
+        return to_model_input({"flow": flow, "flip": flip, "frame_mask": mask}, "i3d", bound_px=BOUND_PX)["flow"]
 
     made = on_device(*(tf.constant(values) for values in (FLOW, FLIP, FRAME_MASK))).numpy()
     _assert_but_for_rounding(made, _on_host("flow", "i3d", BOUND_PX))
@@ -122,26 +122,36 @@ def test_bfloat16_is_float32_rounded_once(preset: str, jit_compile: bool) -> Non
     np.testing.assert_array_equal(tf.cast(half, tf.float32), tf.cast(tf.cast(whole, tf.bfloat16), tf.float32))
 
 
+@presets
+def test_nothing_that_only_cpus_can_do_is_left_to_the_device(preset: str) -> None:
+    def on_device(batch: Any) -> Any:
+        return to_model_input(batch, preset)
+
+    batch = {"rgb": tf.constant(RGB), "flow": tf.constant(FLOW), "flip": tf.constant(FLIP)}
+    graph = tf.function(on_device).get_concrete_function(batch).graph
+    assert "Dequantize" not in {operation.type for operation in graph.get_operations()}
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", tf.bfloat16])
 def test_dtypes_are_taken_by_name_and_as_tensorflows(dtype: Any) -> None:
-    assert to_model_input(tf.constant(RGB), dtype=dtype).dtype == tf.bfloat16
+    assert to_model_input(tf.constant(RGB), "i3d", dtype=dtype).dtype == tf.bfloat16
 
 
 def test_a_tensor_alone_is_taken_for_rgb_or_flow_by_its_channels() -> None:
     for levels, stream in ((RGB, "rgb"), (FLOW, "flow")):
         expected = normalise(tf.constant(levels), stream, find_preset("slowfast").training)
-        np.testing.assert_array_equal(to_model_input(tf.constant(levels), "slowfast"), expected)
+        _assert_but_for_rounding(to_model_input(tf.constant(levels), "slowfast").numpy(), expected.numpy())
 
 
 def test_an_element_without_a_batch_and_views_of_several_are_taken_as_well() -> None:
     element = {"rgb": tf.constant(RGB[1]), "flip": tf.constant(True), "frame_mask": tf.constant(FRAME_MASK[1])}
-    _assert_but_for_rounding(to_model_input(element)["rgb"].numpy(), _on_host("rgb", "i3d")[1])
+    _assert_but_for_rounding(to_model_input(element, "i3d")["rgb"].numpy(), _on_host("rgb", "i3d")[1])
     views = {"rgb": tf.constant(RGB[:, np.newaxis]), "flip": FLIP, "frame_mask": FRAME_MASK[:, np.newaxis]}
-    _assert_but_for_rounding(to_model_input(views)["rgb"].numpy(), _on_host("rgb", "i3d")[:, np.newaxis])
+    _assert_but_for_rounding(to_model_input(views, "i3d")["rgb"].numpy(), _on_host("rgb", "i3d")[:, np.newaxis])
 
 
 def test_numpy_arrays_are_taken_as_well() -> None:
-    made = to_model_input({"rgb": RGB, "flip": FLIP, "frame_mask": FRAME_MASK})
+    made = to_model_input({"rgb": RGB, "flip": FLIP, "frame_mask": FRAME_MASK}, "i3d")
     _assert_but_for_rounding(made["rgb"].numpy(), _on_host("rgb", "i3d"))
 
 
@@ -153,7 +163,7 @@ def test_the_rest_is_passed_through_and_the_flip_is_done() -> None:
         "label": np.array([1, 2]),
         "clip_id": np.array([b"a", b"b"]),
     }
-    made = to_model_input(batch)
+    made = to_model_input(batch, "i3d")
     assert set(made) == {"rgb", "frame_mask", "label", "clip_id"}
     assert all(made[key] is batch[key] for key in ("frame_mask", "label", "clip_id"))
     assert set(batch) == {"rgb", "flip", "frame_mask", "label", "clip_id"}
@@ -167,18 +177,18 @@ def test_a_preset_of_ones_own_gives_its_numbers() -> None:
 
 def test_shapes_stay_known() -> None:
     batch = {"rgb": tf.TensorSpec([None, 3, 6, 8, 3], tf.uint8), "flip": tf.TensorSpec([None], tf.bool)}
-    traced = tf.function(to_model_input).get_concrete_function(batch)
+    traced = tf.function(lambda levels: to_model_input(levels, "i3d")).get_concrete_function(batch)
     assert traced.structured_outputs["rgb"].shape.as_list() == [None, 3, 6, 8, 3]
 
 
 def test_a_batch_without_frames_is_refused() -> None:
     with pytest.raises(ValueError, match="batch must have 'rgb' or 'flow', got 'label'"):
-        to_model_input({"label": np.array([1])})
+        to_model_input({"label": np.array([1])}, "i3d")
 
 
 def test_what_has_been_normalised_is_refused() -> None:
     with pytest.raises(ValueError, match=r"batch\['rgb'\] must be uint8, got float32: load with dtype='uint8'"):
-        to_model_input({"rgb": RGB.astype(np.float32)})
+        to_model_input({"rgb": RGB.astype(np.float32)}, "i3d")
 
 
 # -- From the record on -------------------------------------------------------------------------------------------
@@ -192,7 +202,7 @@ _SMALL: dict[str, Any] = {"num_frames": 6, "crop_size": 20, "streams": ("rgb", "
 def test_levels_through_the_device_are_the_hosts_float32(short: str, reverse: float, flip: float) -> None:
     asked = _SMALL | {"short": short, "reverse_probability": reverse, "flip_probability": flip}
     host = element(clip_record(4), "i3d", **asked)
-    device = to_model_input(element(clip_record(4), "i3d", **asked, dtype="uint8"))
+    device = to_model_input(element(clip_record(4), "i3d", **asked, dtype="uint8"), "i3d")
     assert set(device) == set(host)
     for stream in ("rgb", "flow"):
         _assert_but_for_rounding(np.asarray(device[stream]), host[stream])
@@ -227,6 +237,6 @@ def test_bfloat16_of_the_host_is_its_float32_rounded_once(preset: str, training:
 def test_flow_in_pixels_from_the_device_is_the_hosts(flip: float) -> None:
     asked = _SMALL | {"flip_probability": flip}
     host = element(clip_record(20), "i3d", **asked, flow_units="pixels")
-    device = to_model_input(element(clip_record(20), "i3d", **asked, dtype="uint8"), bound_px=BOUND_PX)
+    device = to_model_input(element(clip_record(20), "i3d", **asked, dtype="uint8"), "i3d", bound_px=BOUND_PX)
     _assert_but_for_rounding(np.asarray(device["flow"]), host["flow"])
     np.testing.assert_allclose(host["flow"], element(clip_record(20), "i3d", **asked)["flow"] * BOUND_PX, rtol=1e-5)

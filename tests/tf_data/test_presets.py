@@ -147,10 +147,8 @@ def test_the_protocol_of_published_accuracy_has_as_many_views(name: str) -> None
 
 
 @presets
-def test_training_is_random_and_evaluation_one_view_without_chance(name: str) -> None:
-    training, evaluation = PRESETS[name].training, PRESETS[name].evaluation
-    assert training.random
-    assert not evaluation.random
+def test_evaluation_is_one_view_without_chance(name: str) -> None:
+    evaluation = PRESETS[name].evaluation
     assert evaluation.is_single
     assert (evaluation.area_range, evaluation.scale_jitter, evaluation.augment) == (None, None, ())
     assert (evaluation.flip_probability, evaluation.reverse_probability) == (0, 0)

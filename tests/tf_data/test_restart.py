@@ -90,10 +90,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-NOT_YET = pytest.mark.xfail(strict=True, reason="TensorFlow's ignore_errors has no symbolic checkpoint")
-
-
-@pytest.mark.parametrize("way", [pytest.param(w, marks=[NOT_YET] if "on_error" in WAYS[w] else []) for w in WAYS])
+@pytest.mark.parametrize("way", WAYS)
 def test_a_killed_process_goes_on_where_it_was(data_dir: Path, tmp_path: Path, way: str) -> None:
     keywords = WAYS[way]
     draw = random.Random(way)

@@ -8,25 +8,31 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tf_data.presets import RAW, find_preset
+from tf_data.presets import PRESETS, RAW, find_preset
 from tf_data.views import Views, choose_views
 
 
 def _train(preset: str | None = "i3d", *, streams: Any = "rgb", **asked: Any) -> Views:
-    return choose_views(find_preset(preset).training, streams=streams, **asked)
+    return choose_views(find_preset(preset).training, random=True, streams=streams, **asked)
 
 
 def _evaluate(preset: str | None = "i3d", *, streams: Any = "rgb", **asked: Any) -> Views:
-    return choose_views(find_preset(preset).evaluation, streams=streams, **asked)
+    return choose_views(find_preset(preset).evaluation, random=False, streams=streams, **asked)
 
 
 # -- What takes the place of what ---------------------------------------------------------------------------------
 
 
 def test_what_is_not_asked_for_is_the_rows() -> None:
-    row = find_preset("slowfast").training
-    assert choose_views(row, streams=("rgb",)) == row
-    assert choose_views(row, streams="rgb", num_frames=None, crop_size=None) == row
+    row = find_preset("slowfast").evaluation
+    assert choose_views(row, random=False, streams=("rgb",)) == row
+    assert choose_views(row, random=False, streams="rgb", num_frames=None, crop_size=None) == row
+
+
+def test_whether_views_are_random_is_not_the_rows_to_say() -> None:
+    for preset in PRESETS.values():
+        assert choose_views(preset.training, random=True, streams="rgb").random
+    assert not choose_views(Views(random=True, num_frames=8), random=False, streams="rgb").random
 
 
 def test_asking_for_a_rate_drops_the_rows_stride() -> None:
@@ -78,14 +84,14 @@ def test_single_values_stand_for_pairs() -> None:
 
 
 def test_a_row_of_ones_own_may_have_single_values_where_it_has_pairs() -> None:
-    row = Views(random=True, num_frames=8, crop_size=112, stride=2, aspect_range=(1, 2))  # type: ignore[arg-type]
-    views = choose_views(row, streams="rgb")
+    row = Views(random=True, num_frames=8, crop_size=112, stride=2, area_range=(1, 1), aspect_range=(1, 2))  # type: ignore[arg-type]
+    views = choose_views(row, random=True, streams="rgb")
     assert (views.crop_size, views.stride, views.aspect_range) == ((112, 112), (2, 2), (1.0, 2.0))
 
 
 def test_a_row_of_ones_own_is_checked() -> None:
     with pytest.raises(ValueError, match="num_frames must be an integer of 1 or more, got 0"):
-        choose_views(Views(num_frames=0), streams="rgb")
+        choose_views(Views(num_frames=0), random=False, streams="rgb")
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", tf.bfloat16, np.dtype("float32"), np.float32, "uint8", np.uint8])
@@ -217,9 +223,10 @@ def test_what_is_random_is_refused_in_evaluation(asked: dict[str, Any], message:
     "asked", [{"num_crops": 3}, {"area_range": (0.5, 1), "training": True}, {"scale_jitter": (1, 2), "training": True}]
 )
 def test_crops_that_are_taken_or_drawn_need_a_size(asked: dict[str, Any]) -> None:
-    row = RAW.training if asked.pop("training", False) else RAW.evaluation
+    training = asked.pop("training", False)
+    row = RAW.training if training else RAW.evaluation
     with pytest.raises(ValueError, match="crop_size must be given where crops are taken or drawn, got None"):
-        choose_views(row, streams="rgb", **asked)
+        choose_views(row, random=training, streams="rgb", **asked)
 
 
 # -- What follows from them ---------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 import tf_data
-from tests.tf_data.conftest import LEVELS_PER_FRAME, FakeClip, make_clips, record
+from tests.tf_data.conftest import LEVELS_PER_FRAME, FakeClip, flow_picture, jpeg, make_clips, record
 from tf_data import contract
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*no record index")
@@ -32,6 +32,29 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _load(path: object, **keywords: Any) -> Any:
     values = {"split": "train", "seed": 0, "num_frames": 4, "crop_size": 16, "extras": ["clip_id"]}
     return tf_data.load(str(path), **(values | keywords))
+
+
+def _shard(path: Path, *clips: FakeClip) -> Path:
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for clip in clips:
+            writer.write(record(clip))
+    return path
+
+
+def test_a_record_of_another_frame_rate_than_the_first_is_named(tmp_path: Path) -> None:
+    path = _shard(tmp_path / "train.tfrecord", FakeClip("a"), FakeClip("b", flags={"image/frame_rate": 10.0}))
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"record 1: image/frame_rate is 10.*first record 25"):
+        list(_load(path, shuffle_files=False))
+    (kept,) = _load(path, shuffle_files=False, on_error="skip")
+    assert kept["clip_id"].numpy() == b"a"
+
+
+def test_flow_of_another_size_than_the_frames_is_an_error(tmp_path: Path) -> None:
+    flow = tuple(jpeg(flow_picture(k, 64, 96)) for k in range(39))
+    path = _shard(tmp_path / "train.tfrecord", FakeClip("a", flow=flow))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="rgb and flow frames differ in size"):
+        list(_load(path, streams=["rgb", "flow"]))
+    assert next(iter(_load(path, streams="flow")))["flow"].shape == (4, 16, 16, 2)
 
 
 def _ids(ds: tf.data.Dataset) -> list[str]:

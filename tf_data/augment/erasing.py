@@ -39,7 +39,7 @@ class RandomErasing:
       ValueError: a value is out of its range.
     """
 
-    probability: float
+    probability: float = 0.25
     area_range: tuple[float, float] = (0.02, 1 / 3)
     aspect_range: tuple[float, float] = (0.3, 1 / 0.3)
     fill: str = "noise"

@@ -38,11 +38,11 @@ class Mix:
       ValueError: a value is out of its range, or both alphas are 0.
     """
 
-    mixup_alpha: float
-    cutmix_alpha: float
+    mixup_alpha: float = 0.8
+    cutmix_alpha: float = 1.0
     switch_probability: float = 0.5
     probability: float = 1.0
-    label_smoothing: float = 0.0
+    label_smoothing: float = 0.1
 
     def __post_init__(self) -> None:
         checks.number("Mix: mixup_alpha", self.mixup_alpha, 0)

@@ -61,8 +61,8 @@ class RandAugment:
       ValueError: a value is out of its range.
     """
 
-    num_ops: int
-    magnitude: float
+    num_ops: int = 2
+    magnitude: float = 9.0
     magnitude_std: float = 0.0
     geometric: bool = True
     probability: float = 0.5
