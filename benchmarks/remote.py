@@ -123,10 +123,10 @@ def main(argv: list[str] | None = None) -> None:
     print(f"first byte after {args.first_byte_ms:g} ms, {args.mb_per_s:g} MB/s a connection")
     print("     MB way      blocks  run flight  records/s  MB/s requests   bytes   CPU ms\n"
           "                                                     a record    × held  a record")  # fmt: skip
-    for record_bytes, shards, records in ((7_000_000, 4, 32), (200_000, 4, 256)):
-        ways = [("offsets", "64", 1, 4), ("offsets", "64", 8, 4)]
-        ways += [("offsets", "0", run_length, reads) for run_length in (1, 4, 8) for reads in (1, 4, 16, 32)]
-        ways += [("shards", "0", 1, 4)]
+    for record_bytes, shards, records in ((7_000_000, 2, 16), (200_000, 2, 128)):
+        runs = [(1, 1), (1, 4), (1, 16), (1, 32), (4, 4)] + ([(10, 16)] if record_bytes < 1_000_000 else [])
+        ways = [("offsets", "0", run_length, reads) for run_length, reads in runs]
+        ways += [("offsets", "64", 1, 4), ("shards", "0", 1, 2)]
         with tempfile.TemporaryDirectory() as folder:
             _write_shards(Path(folder) / "bucket", shards, records, record_bytes)
             for way, blocks, run_length, in_flight in ways:
