@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import tensorflow as tf
 
@@ -17,6 +18,14 @@ DATA_DIR_VARIABLE = "KINETICS_DATA_DIR"
 _DEFAULT_DATA_DIR = "~/kinetics_tfrecords"
 _PLAIN = r"[A-Za-z0-9_][A-Za-z0-9._-]*"
 _NAME_RE = re.compile(rf"(?P<name>{_PLAIN})(?:/(?P<config>{_PLAIN}))?(?::(?P<version>{_PLAIN}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder and the names of what is in it, listed once: from a store, each listing is a request."""
+
+    path: str
+    files: frozenset[str]
 
 
 class DatasetNotFoundError(ValueError):
@@ -38,7 +47,15 @@ def is_path(name: str) -> bool:
     return name.startswith(("/", "./", "../", "~")) or "://" in name or any(mark in name for mark in "*?[")
 
 
-def find_version(name: str, data_dir: str) -> str:
+def list_folder(path: str) -> Folder:
+    """Lists a folder; one that is not there is empty."""
+    try:
+        return Folder(path, frozenset(tf.io.gfile.listdir(path)))
+    except (tf.errors.NotFoundError, tf.errors.FailedPreconditionError):  # there is none, or a file
+        return Folder(path, frozenset())
+
+
+def find_version(name: str, data_dir: str) -> Folder:
     """Returns the folder of `name[/config][:version]`, of the newest version where none is given.
 
     Versions are compared number by number: 1.10.0 is newer than 1.9.0.
@@ -54,7 +71,7 @@ def find_version(name: str, data_dir: str) -> str:
             f"glob of shards that starts with / or ./, got {name!r}"
         )
     folder = posixpath.join(data_dir, match["name"])
-    known = _folders(data_dir)
+    known = _folders(list_folder(data_dir))
     if match["name"] not in known:
         raise DatasetNotFoundError(
             f"no data set {match['name']!r} in {data_dir}{nearest(match['name'], known)}; there {_listing(known)}. "
@@ -81,20 +98,22 @@ def find_version(name: str, data_dir: str) -> str:
     if version is None or version not in versions:
         wanted = f"version {version!r}" if version else "version"
         raise DatasetNotFoundError(f"no {wanted} of {match['name']!r} in {folder}; there {_listing(versions)}")
-    return posixpath.join(folder, version)
+    return versions[version]
 
 
-def splits_of(folder: str) -> tuple[str, ...]:
-    """Returns the splits of a folder: those with metadata, and those with shards."""
-    shards = (contract.parse_shard_file(file) for file in tf.io.gfile.listdir(folder))
-    return tuple(sorted({*split_names(folder), *(shard[1] for shard in shards if shard)}))
+def splits_of(files: Iterable[str]) -> tuple[str, ...]:
+    """Returns the splits of a folder by the names of its files: those with metadata, and those with shards."""
+    shards = [contract.parse_shard_file(file) for file in files]
+    return tuple(sorted({*split_names(files), *(shard[1] for shard in shards if shard)}))
 
 
-def check_split(folder: str, split: str) -> None:
+def check_split(folder: Folder, split: str) -> None:
     """Raises `DatasetNotFoundError` where a folder has no such split, listing those that it has."""
-    known = splits_of(folder)
+    known = splits_of(folder.files)
     if split not in known:
-        raise DatasetNotFoundError(f"no split {split!r} in {folder}{nearest(split, known)}; there {_listing(known)}")
+        raise DatasetNotFoundError(
+            f"no split {split!r} in {folder.path}{nearest(split, known)}; there {_listing(known)}"
+        )
 
 
 def find_shards(path: str, split: str) -> tuple[str, ...]:
@@ -115,7 +134,7 @@ def find_shards(path: str, split: str) -> tuple[str, ...]:
         if not files:
             raise DatasetNotFoundError(f"{path}: no file is there; give a folder of TFRecord shards or a glob of them")
         return tuple(sorted(files))
-    names = sorted(tf.io.gfile.listdir(path))
+    names = sorted(list_folder(path).files)
     ours = [name for name in names if (shard := contract.parse_shard_file(name)) and shard[1] == split]
     others = [name for name in names if _is_shard_of(name, split)]
     if not ours and not others:
@@ -131,28 +150,26 @@ def _is_shard_of(name: str, split: str) -> bool:
     return split in {contract.canonical_split(word) for word in re.split(r"[^A-Za-z0-9]+", name)}
 
 
-def _versions_and_configs(folder: str) -> tuple[list[str], list[str]]:
+def _versions_and_configs(folder: str) -> tuple[dict[str, Folder], list[str]]:
     """A version's folder is known by the shards or metadata in it; a configuration's by the versions in it."""
-    versions, configs = [], []
-    for name in _folders(folder):
-        path = posixpath.join(folder, name)
-        if splits_of(path):
-            versions.append(name)
-        elif any(splits_of(posixpath.join(path, inner)) for inner in _folders(path)):
+    versions, configs = {}, []
+    for name in _folders(list_folder(folder)):
+        inner = list_folder(posixpath.join(folder, name))
+        if splits_of(inner.files):
+            versions[name] = inner
+        elif any(splits_of(list_folder(posixpath.join(inner.path, each)).files) for each in _folders(inner)):
             configs.append(name)
     return versions, configs
 
 
-def _folders(path: str) -> list[str]:
-    try:
-        names = tf.io.gfile.listdir(path)
-    except (tf.errors.NotFoundError, tf.errors.FailedPreconditionError):  # there is none, or a file
-        return []
+def _folders(folder: Folder) -> list[str]:
     # Object stores mark folders by a slash; there, to ask of each would be a request.
-    folders = (
-        name.rstrip("/") for name in names if name.endswith("/") or tf.io.gfile.isdir(posixpath.join(path, name))
+    names = (
+        name.rstrip("/")
+        for name in folder.files
+        if name.endswith("/") or tf.io.gfile.isdir(posixpath.join(folder.path, name))
     )
-    return sorted(filter(None, folders))
+    return sorted(filter(None, names))
 
 
 def _numeric_order(version: str) -> list[tuple[bool, int, str]]:
@@ -160,5 +177,5 @@ def _numeric_order(version: str) -> list[tuple[bool, int, str]]:
     return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
 
 
-def _listing(names: Sequence[str]) -> str:
+def _listing(names: Sequence[str] | Mapping[str, object]) -> str:
     return f"{'is' if len(names) == 1 else 'are'} {', '.join(names)}" if names else "is nothing"

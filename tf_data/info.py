@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,20 +73,26 @@ class Info:
         return ("rgb", *(["flow"] if self.flow else []), *(["audio"] if self.audio_sample_rate else []))
 
 
-def split_names(folder: str) -> tuple[str, ...]:
-    """Returns the splits of a version's folder that have metadata."""
+def split_names(files: Iterable[str]) -> tuple[str, ...]:
+    """Returns the splits that have metadata, by the names of the files of a version."""
     pattern = re.escape(contract.info_file("\0")).replace("\0", r"(\w+)")
-    matches = (re.fullmatch(pattern, file) for file in tf.io.gfile.listdir(folder))
+    matches = (re.fullmatch(pattern, file) for file in files)
     return tuple(sorted(match[1] for match in matches if match))
 
 
-def read_info(folder: str, split: str) -> Info:
+def read_info(folder: str, split: str, files: Collection[str] | None = None) -> Info:
     """Reads the metadata of a version, `split`'s in full and the counts of all its splits.
+
+    Args:
+      folder: the version's.
+      split: one with metadata.
+      files: the names in the folder, where they have been listed already.
 
     Raises:
       ValueError: a metadata file is damaged or has no value that is needed; the message names file and key.
     """
-    metadata = {name: _read_metadata(folder, name) for name in split_names(folder)}
+    files = tf.io.gfile.listdir(folder) if files is None else files
+    metadata = {name: _read_metadata(folder, name) for name in split_names(files)}
     path = _metadata_path(folder, split)
     own = metadata[split]
     try:
@@ -95,7 +101,7 @@ def read_info(folder: str, split: str) -> Info:
             config=own.get("config"),
             version=own["version"],
             folder=folder,
-            label_names=_read_labels(folder),
+            label_names=_read_labels(folder) if contract.LABELS_FILE in files else (),
             frame_rate=float(own["frame_rate"]),
             features=own.get("features", {}),
             flow=_flow_info(own.get("flow")),
@@ -166,8 +172,6 @@ def _read_metadata(folder: str, split: str) -> Mapping[str, Any]:
 
 def _read_labels(folder: str) -> tuple[str, ...]:
     path = posixpath.join(folder, contract.LABELS_FILE)
-    if not tf.io.gfile.exists(path):
-        return ()
     with tf.io.gfile.GFile(path) as file:
         return tuple(line.removesuffix("\n") for line in file)
 

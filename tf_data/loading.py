@@ -254,7 +254,7 @@ def load(
             ds = batches.mix_batches(ds, mix, _num_classes(info))
     if as_supervised:
         ds = ds.map(batches.supervised(views.streams))
-    ds = ds.prefetch(config.prefetch).with_options(config.merged_options())
+    ds = ds.prefetch(config.prefetch).with_options(config.merged_options(source.records is not None))
     return (ds, info) if with_info else ds
 
 

@@ -6,9 +6,8 @@ shards by turns ─▶ shuffle ─▶ filter ─▶ make the element   where the
 
 from __future__ import annotations
 
-import posixpath
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -61,17 +60,17 @@ class ReadConfig:
             if value is not None and (keyword != "prefetch" or value != 0):
                 positive(f"ReadConfig: {keyword}", value)
 
-    def merged_options(self) -> tf.data.Options:
+    def merged_options(self, has_index: bool) -> tf.data.Options:
         """Returns what reading needs of `tf.data`, and `options`."""
         options = tf.data.Options()
         options.deterministic = True
-        # Reading by offset makes small data sets inside a map, which TensorFlow calls stateful, and warns of at each
-        # start.
+        # The seed of a shuffle buffer counts as external state, which saving a checkpoint would warn of.
         options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
         # Hosts share records by `input_context`; sharding once more would drop most of them.
         options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-        # Checkpoints then hold the place in the order, not the decoded clips that are under way.
-        options.experimental_symbolic_checkpoint = True
+        # Checkpoints then hold the place in the order, not the clips under way. With a shuffle buffer they are smaller
+        # and can skip errors otherwise.
+        options.experimental_symbolic_checkpoint = has_index
         return options.merge(self.options) if self.options else options
 
 
@@ -126,6 +125,8 @@ class Source:
             run_length=run_length,
             skip=reads.skip,
         )
+        if self.conditions:
+            ds = self._filtered(ds, reads, config)
         clip_keys, labels = tf.constant(records.clip_key), tf.constant(records.label)
 
         @_as_it_is
@@ -135,7 +136,18 @@ class Source:
             clip_key, label = clip_keys[row], labels[row]
             return example(record, place, epoch_key=epoch_key, making=making, clip_key=clip_key, label=label, real=real)
 
-        return self._made(ds, element_of, config, reads.skip)
+        return _mapped(ds, element_of, reads, config)
+
+    def _filtered(self, ds: tf.data.Dataset, reads: Reads, config: ReadConfig) -> tf.data.Dataset:
+        """Leaves out records, of (record, place, …), that don't meet the conditions."""
+        is_met = record_filter(self.conditions, self.info.features)
+
+        @_as_it_is
+        def told(record: tf.Tensor, place: tf.Tensor, *rest: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            return is_met(record, place), record, place, *rest
+
+        kept = _mapped(ds, told, reads, config).filter(_as_it_is(lambda met, *_: met))
+        return kept.map(_as_it_is(lambda _, *row: row))
 
     def _by_shard(self, making: Making, reads: Reads, config: ReadConfig) -> tf.data.Dataset:
         ds = reading.read_all(
@@ -148,26 +160,19 @@ class Source:
             files_at_once=config.files_at_once,
             shuffle_buffer=config.shuffle_buffer,
         )
-        if reads.skip:
-            ds = ds.ignore_errors(log_warning=True)
+        if self.conditions:
+            ds = self._filtered(ds, reads, config)
 
         @_as_it_is
         def element_of(record: tf.Tensor, place: tf.Tensor, epoch_key: tf.Tensor) -> dict[str, tf.Tensor]:
             return example(record, place, epoch_key=epoch_key, making=making)
 
-        return self._made(ds, element_of, config, reads.skip)
+        ds = _mapped(ds, element_of, reads, config)
+        return ds.ignore_errors(log_warning=True) if reads.skip else ds  # errors of whole shards
 
-    def _made(
-        self, ds: tf.data.Dataset, element_of: Callable[..., Any], config: ReadConfig, skip: bool
-    ) -> tf.data.Dataset:
-        """Elements of those records that meet the conditions which no index could tell."""
-        calls = config.num_parallel_calls or tf.data.AUTOTUNE
-        if self.conditions:
-            is_met = record_filter(self.conditions, self.info.features)
-            told = _as_it_is(lambda record, place, *rest: (is_met(record, place), record, place, *rest))
-            ds = parallel_map(ds, told, calls, skip=skip)
-            ds = ds.filter(_as_it_is(lambda met, *_: met)).map(_as_it_is(lambda met, *record: record))
-        return parallel_map(ds, element_of, calls, skip=skip)
+
+def _mapped(ds: tf.data.Dataset, function: Any, reads: Reads, config: ReadConfig) -> tf.data.Dataset:
+    return parallel_map(ds, function, config.num_parallel_calls or tf.data.AUTOTUNE, skip=reads.skip)
 
 
 def open_source(
@@ -229,27 +234,27 @@ def open_source(
     )
 
 
-def _find_folder(name: str, data_dir: str, parts: Sequence[SplitPart]) -> str | None:
+def _find_folder(name: str, data_dir: str, parts: Sequence[SplitPart]) -> catalog.Folder | None:
     """The folder of a version with metadata and index for all of `parts`, or None where there are only shards."""
     is_path = catalog.is_path(name)
-    folder = catalog.expand(name) if is_path else catalog.find_version(name, data_dir)
-    if not tf.io.gfile.isdir(folder) or (is_path and not split_names(folder)):
+    folder = catalog.list_folder(catalog.expand(name)) if is_path else catalog.find_version(name, data_dir)
+    if is_path and not split_names(folder.files):
         return None
     for part in parts:
         catalog.check_split(folder, part.split)
         for file in (contract.info_file(part.split), contract.index_file(part.split)):
-            if not tf.io.gfile.exists(posixpath.join(folder, file)):
+            if file not in folder.files:
                 raise ValueError(
-                    f"{folder}: the split {part.split!r} has no {file}: the job that writes it has not come to its "
-                    f"end. Run it again to go on; or read the shards that are there by their path, with less: "
-                    f"load('{folder}/*-{part.split}.tfrecord-*', …)"
+                    f"{folder.path}: the split {part.split!r} has no {file}: the job that writes it has not come to "
+                    f"its end. Run it again to go on; or read the shards that are there by their path, with less: "
+                    f"load('{folder.path}/*-{part.split}.tfrecord-*', …)"
                 )
     return folder
 
 
-def _read_infos(folder: str, parts: Sequence[SplitPart], views: Views) -> Info:
+def _read_infos(folder: catalog.Folder, parts: Sequence[SplitPart], views: Views) -> Info:
     """The metadata of a version, checked for each of its splits that is read."""
-    infos = [read_info(folder, part.split) for part in parts]
+    infos = [read_info(folder.path, part.split, folder.files) for part in parts]
     for part, info in zip(parts, infos, strict=True):
         _check_streams(views, info, f"{info.title} {part.split}")
         _check_crop(views, info)
