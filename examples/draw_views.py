@@ -28,7 +28,15 @@ WIDTH_PX, MARGIN_PX, GAP_PX = 900, 16, 4
 PAPER, LANE, INK, PALE_INK = (246, 245, 242), (222, 221, 216), (38, 38, 42), (120, 120, 126)
 FIRST, LAST = np.array((30, 80, 160)), np.array((240, 130, 30))  # colours of a window's first and last frame
 WHEN = ("sampling", "num_frames", "stride", "fps", "num_clips", "short", "reverse_probability")
-WHERE_AND_HOW = ("crop_size", "shorter_side", "scale_jitter", "area_range", "flip_probability", "augment")
+WHERE_AND_HOW = (
+    "crop_size",
+    "shorter_side",
+    "scale_jitter",
+    "area_range",
+    "aspect_range",
+    "flip_probability",
+    "augment",
+)
 
 
 class Row(NamedTuple):
@@ -106,6 +114,8 @@ def sheets(num_stored: int, side: int) -> dict[str, list[Row]]:
 def load_views(row: Row, source: Mapping[str, Any], **settings: Any) -> dict[str, np.ndarray]:
     """Returns the streams of a row, uint8 RGB and flow in pixels, and `frame_mask`, all views along the first axis."""
     asked = {"preset": None, "flow_units": "pixels", "dtype": "float32"} | row.keywords | settings
+    if asked["dtype"] == "uint8":
+        del asked["flow_units"]
     if "mix" in asked:  # takes a batch, of more clips than the one that is drawn
         source = {key: value for key, value in source.items() if key != "where"}
     num_epochs = max(row.num_epochs, 1)

@@ -129,8 +129,8 @@ def load(
       area_range: (low, high), shares of the frame's area; a crop of drawn area and aspect is resized to `crop_size`.
       aspect_range: (low, high), width by height of that crop.
       flip_probability: of mirroring left to right.
-      flip_labels: classes that a flip would falsify: the name of the class that it turns one into, both ways, or None
-        to spare it: `{'turning left': 'turning right', 'turning right': 'turning left', 'writing': None}`.
+      flip_labels: classes that a flip would falsify: the name of the class that it turns one into (and the other into
+        it), or None to spare it: `{'turning left': 'turning right', 'writing': None}`.
       augment: functions from (frames float32 [T, H, W, 3] in 0…255, seed integer [2]) to frames, applied to RGB in
         training: `ColourJitter`, `Greyscale`, `RandAugment`, `RandomErasing`, or your own; () for none.
       mix: `Mix()`, mixup and CutMix within each batch; labels are then float32 (classes,).

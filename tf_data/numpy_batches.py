@@ -22,24 +22,38 @@ def as_numpy(ds: tf.data.Dataset, *, dlpack: bool = False) -> NumpyBatches:
         arrays, read-only where they are the reader's own memory, so copy what is to be written into.
 
     Returns:
-      An iterator over elements of the data set's structure. Its `save(path)` and `restore(path)` keep its place: what
-      it gives after `restore` is what would have come after `save`, also in a new process, and after the same `load`.
+      An iterator over elements of the data set's structure; when it has come to its end, iterating it once more gives
+      the next epoch. Its `save(path)` and `restore(path)` keep its place: what it gives after `restore` is what would
+      have come after `save`, also in a new process, and after the same `load`.
     """
     return NumpyBatches(ds, dlpack)
 
 
 class NumpyBatches:
-    """The iterator of `as_numpy`: one pass over the data set."""
+    """The iterator of `as_numpy`."""
 
     def __init__(self, ds: tf.data.Dataset, dlpack: bool) -> None:
+        self._ds = ds
         self._iterator = iter(ds)
+        self._is_at_end = False
         self._dlpack = dlpack
 
     def __iter__(self) -> NumpyBatches:
+        if self._is_at_end:
+            self._iterator = iter(self._ds)
+            self._is_at_end = False
         return self
 
     def __next__(self) -> Any:
-        return tf.nest.map_structure(self._converted, next(self._iterator))
+        try:
+            return tf.nest.map_structure(self._converted, next(self._iterator))
+        except StopIteration:
+            self._is_at_end = True
+            raise
+
+    def __len__(self) -> int:
+        """How many elements an epoch has, where that is known."""
+        return len(self._ds)
 
     def save(self, path: str | os.PathLike[str]) -> str:
         """Writes the place in the data set to files that begin with `path`, and returns what `restore` takes."""
@@ -52,6 +66,7 @@ class NumpyBatches:
           tf.errors.NotFoundError: there is no such place.
         """
         tf.train.Checkpoint(iterator=self._iterator).read(os.fspath(path)).assert_consumed()
+        self._is_at_end = False
 
     def _converted(self, tensor: tf.Tensor) -> Any:
         if tensor.dtype in (tf.string, tf.bfloat16):  # DLPack has no strings, and NumPy no bfloat16 by DLPack

@@ -11,6 +11,7 @@ from tf_data.checks import nearest, number, one_of, pair, positive, probability,
 STREAMS = ("rgb", "flow", "audio")
 DTYPES = ("float32", "bfloat16", "uint8")
 SAMPLINGS = ("window", "dense", "segments", "all")
+_SINGLE_SAMPLINGS = ("window", "segments", "all")  # one view of a clip, where one window is asked for
 SHORT = ("loop", "hold", "pad")
 NUM_CROPS = (1, 3, 10)
 FLOW_UNITS = ("bound", "pixels")
@@ -170,11 +171,14 @@ _ALTERNATIVES: tuple[tuple[set[str], set[str]], ...] = (
 
 
 def _check_together(views: Views) -> None:
-    if views.random and (views.num_clips > 1 or views.num_crops > 1 or views.sampling == "dense"):
-        raise ValueError(
-            f"num_clips={views.num_clips}, num_crops={views.num_crops}, sampling={views.sampling!r}: several views of "
-            "a clip are for evaluation; a training example is one random view. Pass training=False, or leave them out"
-        )
+    if views.random:
+        many = {"num_clips": views.num_clips, "num_crops": views.num_crops, "sampling": views.sampling}
+        told = [f"{keyword}={value!r}" for keyword, value in many.items() if value not in (1, *_SINGLE_SAMPLINGS)]
+        if told:
+            raise ValueError(
+                f"{', '.join(told)}: several views of a clip are for evaluation; a training example is one random "
+                "view. Pass training=False, or leave them out"
+            )
     if views.num_clips > 1 and views.varies_in_shape:
         raise ValueError(f"num_clips={views.num_clips}: sampling={views.sampling!r} takes the whole clip; drop one")
     if not views.random:
@@ -219,7 +223,7 @@ def _check_together(views: Views) -> None:
         raise ValueError(f"aspect_range={views.aspect_range!r} is that of a crop of drawn area; pass area_range, too")
     if views.sampling == "all" and views.stride[0] != views.stride[1]:
         raise ValueError(f"stride={views.stride!r}: sampling='all' takes one stride for the whole clip; pass one value")
-    if views.dtype == "uint8" and views.flow_units == "pixels":
+    if "flow" in views.streams and views.dtype == "uint8" and views.flow_units == "pixels":
         raise ValueError(
             "flow_units='pixels': dtype='uint8' gives levels; pass bound_px=info.flow.bound_px to to_model_input"
         )

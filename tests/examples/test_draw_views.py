@@ -143,5 +143,5 @@ def test_frames_that_there_are_not_are_not_marked() -> None:
 
 
 def test_a_caption_is_what_one_writes() -> None:
-    row = Row({"crop_size": 112, "augment": tf_data.RandAugment(num_ops=2, magnitude=9)}, num_epochs=1)
-    assert draw_views.caption(row) == "training: crop_size=112, augment=RandAugment(num_ops=2, magnitude=9)"
+    row = Row({"crop_size": 112, "augment": tf_data.RandAugment(num_ops=3, magnitude=7)}, num_epochs=1)
+    assert draw_views.caption(row) == "training: crop_size=112, augment=RandAugment(num_ops=3, magnitude=7)"

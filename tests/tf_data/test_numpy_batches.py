@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import tf_data
 from tf_data.numpy_batches import as_numpy
 
 
@@ -139,3 +140,25 @@ def test_a_place_can_be_gone_back_to_more_than_once(tmp_path: Path) -> None:
 def test_a_place_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(tf.errors.NotFoundError):
         as_numpy(tf.data.Dataset.range(3)).restore(tmp_path / "nowhere")
+
+
+def test_iterating_once_more_is_the_next_epoch(data_dir: Path) -> None:
+    def load() -> tf.data.Dataset:
+        return tf_data.load(
+            "fake", split="train", data_dir=data_dir, seed=0, num_frames=2, crop_size=16, extras=["clip_id"]
+        )
+
+    batches = tf_data.as_numpy(load())
+    assert len(batches) == 11
+    epochs = [[element["clip_id"] for element in batches] for _ in range(3)]
+    ds = load()
+    assert epochs == [[element["clip_id"] for element in ds.as_numpy_iterator()] for _ in range(3)]
+    assert epochs[0] != epochs[1]
+
+
+def test_an_iterator_that_has_not_come_to_its_end_goes_on(data_dir: Path) -> None:
+    batches = tf_data.as_numpy(
+        tf_data.load("fake", split="train", data_dir=data_dir, seed=0, num_frames=2, crop_size=16)
+    )
+    next(batches)
+    assert sum(1 for _ in batches) == 10

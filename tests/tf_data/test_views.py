@@ -176,8 +176,8 @@ class _Moving:
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"num_clips": 3}, "num_clips=3, num_crops=1, .* several views of a clip are for evaluation.*training=False"),
-        ({"num_crops": 3}, "num_clips=1, num_crops=3, .* several views of a clip are for evaluation.*training=False"),
+        ({"num_clips": 3}, "num_clips=3: several views of a clip are for evaluation.*training=False"),
+        ({"num_crops": 3}, "num_crops=3: several views of a clip are for evaluation.*training=False"),
         ({"sampling": "dense"}, "sampling='dense': several views of a clip are for evaluation.*training=False"),
         ({"fps": 10, "stride": 2}, r"fps=10.0 and stride=\(2, 2\) are two ways of saying the same; drop one"),
         ({"sampling": "segments", "stride": 2}, r"sampling='segments' .*stride=\(2, 2\)"),
