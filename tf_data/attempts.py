@@ -24,6 +24,7 @@ def parallel_map(
       num_parallel_calls: elements under way at once.
       skip: what fails is logged and left out, and the cardinality is then unknown; else it is an error of its element.
     """
+    function = tf.autograph.experimental.do_not_convert(function)  # seconds, to find nothing to convert
     if not skip:
         return ds.map(function, num_parallel_calls=num_parallel_calls, deterministic=True)
     spec = ds.map(function).element_spec

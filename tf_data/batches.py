@@ -38,7 +38,7 @@ def mix_batches(ds: tf.data.Dataset, mix: Mixing, num_classes: int) -> tf.data.D
     @tf.autograph.experimental.do_not_convert
     def mixed(batch: Element) -> Element:
         batch = dict(batch)
-        key = tf.random.fold_in(batch.pop(MIX_KEY)[0], MIX, alg="philox")
+        key = tf.random.fold_in(batch.pop(MIX_KEY)[0], tf.constant(MIX, tf.int64), alg="philox")
         return mix(batch, num_classes, key)
 
     return ds.map(mixed, num_parallel_calls=tf.data.AUTOTUNE)

@@ -67,6 +67,7 @@ def example(
     making: Making,
     clip_key: tf.Tensor | None = None,
     label: tf.Tensor | None = None,
+    is_own_label: bool = False,
     real: tf.Tensor | bool = True,
 ) -> dict[str, tf.Tensor]:
     """Makes the element of one record.
@@ -78,6 +79,7 @@ def example(
       making: how.
       clip_key: int64 scalar; None takes a hash of the record's own id.
       label: int64 scalar; None takes the record's own.
+      is_own_label: whether `label` must be the record's own, else it is one of another label space.
       real: bool scalar, for `mask`.
 
     Returns:
@@ -97,7 +99,8 @@ def example(
     )
     drawn = draw(making.seed, epoch_key, clip.name_key if clip_key is None else clip_key)
     time = _when(clip.num_frames, views, drawn, info.frame_rate)
-    flip, label = _flip(clip.label if label is None else label, making, drawn)
+    label = clip.label if label is None else _told_by_index(label, clip.label, place) if is_own_label else label
+    flip, label = _flip(label, making, drawn)
     element: dict[str, tf.Tensor] = {}
     where = None
     for stream in views.streams:
@@ -124,6 +127,17 @@ def example(
     if making.tell_mix_key:
         element[MIX_KEY] = drawn.key
     return element | {"label": label} | clip.extras | _label_name(label, making)
+
+
+def _told_by_index(label: tf.Tensor, own: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
+    """The index's label, which must be the record's: else the index is of other shards, and would mislabel clips."""
+    told, stored = tf.strings.as_string(label), tf.strings.as_string(own)
+    message = tf.strings.join(
+        [place, ": the record has the label ", stored, ", the index says ", told, ": it is of other shards; run the job "
+         "again to write it anew"]
+    )  # fmt: skip
+    with tf.control_dependencies([tf.debugging.Assert(label == own, [message])]):
+        return tf.identity(label)
 
 
 def _label_name(label: tf.Tensor, making: Making) -> dict[str, tf.Tensor]:

@@ -140,6 +140,8 @@ def _read_part(info: Info, part: SplitPart, wanted: Sequence[str]) -> dict[str, 
     if len({len(column) for column in columns.values()}) > 1:
         raise ValueError(f"{path}: its columns differ in length; run the job again to write it anew")
     _check_range(path, "shard", columns["shard"], 0, _num_shards(info, part))
+    _check_range(path, "offset", columns["offset"], 0, 2**62)
+    _check_range(path, "length", columns["length"], 1, 2**31)
     if info.label_names:
         _check_range(path, "label", columns["label"], contract.UNLABELLED, len(info.label_names))
     rows = part.rows(len(columns["shard"]))

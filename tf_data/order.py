@@ -149,7 +149,8 @@ def shares(weights: Sequence[float], num_examples: int) -> np.ndarray:
     for weight in weights:
         if not 0 < weight < math.inf:
             raise ValueError(f"weights must be positive numbers, got {weight!r} among {list(weights)}")
-    exact = np.asarray(weights, np.float64) / math.fsum(weights) * num_examples
+    relative = np.asarray(weights, np.float64) / max(weights)  # their sum is then a number, too
+    exact = relative / relative.sum() * num_examples
     counts = np.floor(exact).astype(np.int64)
     counts[np.argsort(counts - exact, kind="stable")[: num_examples - counts.sum()]] += 1
     if not counts.all():
@@ -293,7 +294,7 @@ def _epoch_key(number: tf.Tensor) -> tf.Tensor:
 @functools.cache
 def _listed_keys() -> np.ndarray:
     with tf.init_scope():
-        return np.array(list(epoch_keys(_NUM_KEYS).as_numpy_iterator()))
+        return next(epoch_keys(_NUM_KEYS).batch(_NUM_KEYS).as_numpy_iterator())
 
 
 def _fold(key: tf.Tensor, use: int, number: tf.Tensor | int) -> tf.Tensor:

@@ -105,7 +105,8 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         # Tong et al., "VideoMAE", https://arxiv.org/abs/2203.12602, fine-tuning on Kinetics-400: the authors'
         # scripts/kinetics/…/finetune.sh with the defaults of run_class_finetuning.py and kinetics.py: 16 frames at
         # stride 4, RandAugment `rand-m7-n4-mstd0.5-inc1`, random crops of area .08–1 and aspect 3/4–4/3, erasing with
-        # probability .25, ImageNet's mean and deviation; shorter side 224, 5 × 3 views. Mixup and CutMix are `Mix()`.
+        # probability .25, ImageNet's mean and deviation; shorter side 224, 5 × 3 views. Mixup and CutMix are
+        # `Mix(label_smoothing=0.1)`.
         # The authors augment whole frames before they crop, and have each clip twice in a batch.
         "videomae": Preset(
             training=Views(

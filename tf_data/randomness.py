@@ -47,4 +47,4 @@ def more_uniforms(drawn: Draw, purpose: int, shape: list[int]) -> tf.Tensor:
 
 def subkey(drawn: Draw, purpose: int) -> tf.Tensor:
     """Returns a key of its own for one more purpose, int64 [2]."""
-    return tf.random.fold_in(drawn.key, purpose, alg="philox")
+    return tf.random.fold_in(drawn.key, tf.constant(purpose, tf.int64), alg="philox")

@@ -20,6 +20,7 @@ from tf_data import order
 from tf_data.attempts import parallel_map, stateless
 from tf_data.index import Records
 
+_as_it_is = tf.autograph.experimental.do_not_convert
 _RECORD = tf.TensorSpec([], tf.string)
 FRAMING_BYTES = 16  # around a record: its length and two checksums
 
@@ -116,6 +117,7 @@ def read_records(
     def read_single(row: tf.Tensor, *rest: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return placed(read_one(row), row, *rest)
 
+    @_as_it_is
     def requests(row: tf.Tensor, *rest: tf.Tensor) -> tf.data.Dataset:
         """Cuts a batch of rows into runs of neighbours."""
         path, start = tf.gather(path_column, row), tf.gather(offsets, row)
@@ -126,13 +128,14 @@ def read_records(
         runs = tf.data.Dataset.from_tensor_slices((bounds[:-1], bounds[1:]))
         return runs.map(lambda first, last: tuple(column[first:last] for column in (row, *rest)))
 
+    @_as_it_is
     def read_run(row: tf.Tensor, *rest: tf.Tensor) -> tuple[tf.Tensor, ...]:
         first, length = row[0], tf.gather(lengths, row)
         num_bytes = tf.reduce_sum(length + FRAMING_BYTES)
         return _attempt(remote)(paths[path_column[first]], offsets[first], tf.size(row), num_bytes), row, *rest
 
     def mended(record: tf.Tensor, row: tf.Tensor, *rest: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        intact = tf.strings.length(record) == tf.cast(lengths[row], tf.int32)
+        intact = tf.cast(tf.strings.length(record), tf.int64) == lengths[row]
         return placed(tf.cond(intact, lambda: record, lambda: read_one(row)), row, *rest)
 
     if run_length == 1:
@@ -171,7 +174,7 @@ def read_at(path: tf.Tensor, offset: tf.Tensor, length: tf.Tensor, *, remote: bo
         ]
     )
     with tf.control_dependencies(
-        [tf.debugging.Assert(tf.strings.length(record) == tf.cast(length, tf.int32), [message])]
+        [tf.debugging.Assert(tf.cast(tf.strings.length(record), tf.int64) == length, [message])]
     ):
         return tf.identity(record)
 
@@ -249,13 +252,15 @@ def read_all(
     names = tf.constant(list(paths))
     buffer_size = _SHARD_BUFFER_BYTES if is_remote(paths[0]) else None
 
+    @_as_it_is
     def records_of(path: tf.Tensor) -> tf.data.Dataset:
         return (
             tf.data.TFRecordDataset(path, buffer_size=buffer_size)
             .enumerate()
-            .map(lambda number, record: (record, _place(path, number)))
+            .map(_as_it_is(lambda number, record: (record, _place(path, number))))
         )
 
+    @_as_it_is
     def records_of_epoch(epoch_key: tf.Tensor) -> tf.data.Dataset:
         rows = tf.data.Dataset.range(len(paths))
         if shuffle:
@@ -266,12 +271,26 @@ def read_all(
         cycle_length = min(files_at_once, len(paths)) if shuffle else 1
         records = shards.interleave(records_of, cycle_length=cycle_length, num_parallel_calls=cycle_length)
         if shuffle:
-            records = records.shuffle(shuffle_buffer, seed=epoch_key % (1 << 31) + seed % (1 << 31))
+            records = _shuffled(records, shuffle_buffer, epoch_key, seed)
         if not by_shard:
             records = records.shard(num_hosts, host)
         return records.map(lambda record, place: (record, place, epoch_key))
 
     return order.epoch_keys(num_epochs).flat_map(records_of_epoch)
+
+
+def _shuffled(ds: tf.data.Dataset, buffer_size: int, epoch_key: tf.Tensor, seed: int) -> tf.data.Dataset:
+    """Shuffles by these numbers alone: `Dataset.shuffle` mixes in the seed of `tf.random.set_seed`."""
+    variant = tf.raw_ops.ShuffleDataset(
+        input_dataset=tf.data.experimental.to_variant(ds),
+        buffer_size=buffer_size,
+        seed=epoch_key,
+        seed2=seed,
+        reshuffle_each_iteration=False,
+        output_types=[tf.string, tf.string],
+        output_shapes=[[], []],
+    )
+    return tf.data.experimental.from_variant(variant, ds.element_spec)
 
 
 def _place(path: tf.Tensor, number: tf.Tensor) -> tf.Tensor:

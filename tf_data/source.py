@@ -35,8 +35,8 @@ class ReadConfig:
     for 64 frames of 224×224 in float32. `reads_in_flight` reads are under way at once (None: as many as there are
     cores, or from a store far away as hold 256 MB together). `prefetch` batches wait ready. `options` are further
     `tf.data.Options`. `run_length` neighbours in a shard stay together in a shuffled order, and are then read in one
-    request (None: 1, or from a store far away as many as 2 MB hold). `files_at_once` shards are read by turns and
-    `shuffle_buffer` records held for shuffling where there is no index.
+    request (None: 1, or from a store far away as many as 2 MB hold; the tf.data service needs 1). `files_at_once`
+    shards are read by turns and `shuffle_buffer` records held for shuffling where there is no index.
     """
 
     num_parallel_calls: int | None = None
@@ -96,6 +96,7 @@ class Source:
     weights: tuple[float, ...] | None
     shards: tuple[str, ...]
     conditions: tuple[Condition, ...]  # that no index can tell
+    has_own_labels: bool  # as the records have them, not another space's
 
     def elements(self, making: Making, reads: Reads, config: ReadConfig) -> tf.data.Dataset:
         """Returns the elements, one after the other."""
@@ -106,7 +107,7 @@ class Source:
         assert records
         remote = any(map(reading.is_remote, records.paths))
         run_length = config.run_length or (reading.choose_run_length(records) if remote else 1)
-        reading.warn_of_blocks(self.info.folder, records, run_length)
+        reading.warn_of_blocks(next(filter(reading.is_remote, records.paths), ""), records, run_length)
         rows = order.read_order(
             self.sizes,
             weights=self.weights,
@@ -134,7 +135,16 @@ class Source:
             record: tf.Tensor, place: tf.Tensor, row: tf.Tensor, epoch_key: tf.Tensor, real: tf.Tensor
         ) -> dict[str, tf.Tensor]:
             clip_key, label = clip_keys[row], labels[row]
-            return example(record, place, epoch_key=epoch_key, making=making, clip_key=clip_key, label=label, real=real)
+            return example(
+                record,
+                place,
+                epoch_key=epoch_key,
+                making=making,
+                clip_key=clip_key,
+                label=label,
+                is_own_label=self.has_own_labels,
+                real=real,
+            )
 
         return _mapped(ds, element_of, reads, config)
 
@@ -219,6 +229,8 @@ def open_source(
         ]
     )
     rest = {condition.key: condition for _, rest in found for condition in rest}
+    for own in infos if rest else ():
+        record_filter(tuple(rest.values()), own.features)  # refuses a key that one of them lacks
     return Source(
         info=replace(
             info,
@@ -231,6 +243,7 @@ def open_source(
         weights=tuple(weights) if weights else None,
         shards=(),
         conditions=tuple(rest.values()),
+        has_own_labels=all(own.label_names == names_in_order for own in infos),
     )
 
 
@@ -287,7 +300,7 @@ def _open_shards(
         "label names and no slices, and hosts may take different numbers of steps",
         stacklevel=4,
     )
-    return Source(info, records=None, sizes=(), weights=None, shards=shards, conditions=tuple(conditions))
+    return Source(info, None, sizes=(), weights=None, shards=shards, conditions=tuple(conditions), has_own_labels=True)
 
 
 def _check_open(shards: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -135,6 +136,25 @@ def test_a_key_of_another_type_is_named(make_dataset: Callable[..., Path]) -> No
     data_dir = make_dataset([FakeClip("a", num_frames=4, flags={contract.LABEL_INDEX: "nine"})])  # type: ignore[dict-item]
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"tfrecord-00000-of-00002 at offset 0.*clip/label/index"):
         _ids(_load(data_dir))
+
+
+def test_an_index_of_other_shards_is_told_by_its_labels(make_dataset: Callable[..., Path]) -> None:
+    data_dir = make_dataset(make_clips(4))
+    path = data_dir / "fake" / "1.0.0" / contract.index_file("train")
+    with np.load(path) as file:
+        columns = dict(file)
+    np.savez(path, **columns | {"label": columns["label"][::-1]})
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match=r"at offset 0: the record has the label 0, the index says 3"
+    ):
+        list(_load(data_dir, shuffle_files=False))
+
+
+def test_a_key_of_the_context_with_several_values_is_named(make_dataset: Callable[..., Path]) -> None:
+    data_dir = make_dataset([FakeClip("a", flags={contract.LABEL_INDEX: [1, 2]})])  # type: ignore[dict-item]
+    message = r"tfrecord-00000-of-00002 at offset 0: clip/label/index has 2 values, expected one"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        list(_load(data_dir))
 
 
 def test_frames_smaller_than_the_crop_are_named(make_dataset: Callable[..., Path]) -> None:

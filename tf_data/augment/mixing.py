@@ -42,7 +42,7 @@ class Mix:
     cutmix_alpha: float = 1.0
     switch_probability: float = 0.5
     probability: float = 1.0
-    label_smoothing: float = 0.1
+    label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
         checks.number("Mix: mixup_alpha", self.mixup_alpha, 0)
