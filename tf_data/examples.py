@@ -133,8 +133,8 @@ def _told_by_index(label: tf.Tensor, own: tf.Tensor, place: tf.Tensor) -> tf.Ten
     """The index's label, which must be the record's: else the index is of other shards, and would mislabel clips."""
     told, stored = tf.strings.as_string(label), tf.strings.as_string(own)
     message = tf.strings.join(
-        [place, ": the record has the label ", stored, ", the index says ", told, ": it is of other shards; run the job "
-         "again to write it anew"]
+        [place, ": the record has the label ", stored, ", the index says ", told, ": it is of other shards; run the "
+         "job again to write it anew"]
     )  # fmt: skip
     with tf.control_dependencies([tf.debugging.Assert(label == own, [message])]):
         return tf.identity(label)
