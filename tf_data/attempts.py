@@ -12,6 +12,8 @@ from typing import Any
 
 import tensorflow as tf
 
+MOST_FAILURES = 10_000  # a shard holds some hundreds of records, and may be lost as a whole
+
 
 def parallel_map(
     ds: tf.data.Dataset, function: Callable[..., Any], num_parallel_calls: int, *, skip: bool
@@ -23,6 +25,7 @@ def parallel_map(
       function: from the tensors of a tuple to an element.
       num_parallel_calls: elements under way at once.
       skip: what fails is logged and left out, and the cardinality is then unknown; else it is an error of its element.
+        `MOST_FAILURES` one after another are an error all the same.
     """
     function = tf.autograph.experimental.do_not_convert(function)  # seconds, to find nothing to convert
     if not skip:
@@ -38,8 +41,21 @@ def parallel_map(
 
     quiet = stateless(attempt, tf.nest.flatten(ds.element_spec))
     attempts = ds.map(quiet, num_parallel_calls=num_parallel_calls, deterministic=True)
-    successes = attempts.filter(lambda made: made.has_value())
+    counted = attempts.scan(tf.constant(0, tf.int64), _count_failures)
+    successes = counted.filter(lambda made: made.has_value())
     return successes.map(lambda made: made.get_value())
+
+
+@tf.autograph.experimental.do_not_convert
+def _count_failures(failures: tf.Tensor, made: tf.experimental.Optional) -> tuple[tf.Tensor, tf.experimental.Optional]:
+    """Counts failures one after another, and stops where nothing seems to work: a pass without end would hang."""
+    failures = tf.where(made.has_value(), tf.constant(0, tf.int64), failures + 1)
+    message = (
+        f"on_error='skip': {MOST_FAILURES} records one after another could not be read; the log says why of each. "
+        "Pass on_error='raise' to stop at the first"
+    )
+    with tf.control_dependencies([tf.debugging.Assert(failures < MOST_FAILURES, [message])]):
+        return tf.identity(failures), made
 
 
 def stateless(function: Callable[..., Any], signature: Sequence[tf.TensorSpec]) -> Callable[..., Any]:

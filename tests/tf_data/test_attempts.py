@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tf_data import attempts
 from tf_data.attempts import parallel_map, stateless
 
 NEVER = np.array([2, 3, 7])
@@ -70,6 +71,17 @@ def test_a_checkpoint_of_what_skips_is_small_and_goes_on_exactly(tmp_path: Path,
     restored = read_on()
     tf.train.Checkpoint(ds=restored).read(path).assert_consumed()
     assert [int(value["square"]) for value in restored] == [0, 1, 16, 25, 36, 64, 81][position:]
+
+
+def test_a_pass_in_which_nothing_works_comes_to_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(number: tf.Tensor) -> tf.Tensor:
+        tf.debugging.assert_less(number, tf.constant(0, tf.int64))
+        return number
+
+    monkeypatch.setattr(attempts, "MOST_FAILURES", 20)
+    endless = tf.data.Dataset.range(10).map(lambda number: (number,)).repeat()
+    with pytest.raises(tf.errors.InvalidArgumentError, match="20 records one after another could not be read"):
+        next(iter(parallel_map(endless, broken, 2, skip=True)))
 
 
 def first(number: tf.Tensor) -> tf.Tensor:
