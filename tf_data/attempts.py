@@ -7,12 +7,18 @@ checkpoints of a few kilobytes: TensorFlow saves an iterator by its place or by 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
 
 MOST_FAILURES = 10_000  # a shard holds some hundreds of records, and may be lost as a whole
+
+
+def num_cores() -> int:
+    """Returns how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def parallel_map(

@@ -29,7 +29,7 @@ def pad_batches(ds: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
         batch = tf.cond(missing > 0, lambda: {key: filled(key, values) for key, values in batch.items()}, lambda: batch)
         return {key: tf.ensure_shape(values, [batch_size, *values.shape[1:]]) for key, values in batch.items()}
 
-    return ds.map(pad, num_parallel_calls=tf.data.AUTOTUNE)
+    return ds.map(pad)
 
 
 def mix_batches(ds: tf.data.Dataset, mix: Mixing, num_classes: int) -> tf.data.Dataset:

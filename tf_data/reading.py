@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_data import order
-from tf_data.attempts import parallel_map, stateless
+from tf_data.attempts import num_cores, parallel_map, stateless
 from tf_data.index import Records
 
 _as_it_is = tf.autograph.experimental.do_not_convert
@@ -105,7 +105,7 @@ def read_records(
     """
     paths = tf.constant(records.paths)
     path_column, offsets, lengths = map(tf.constant, (records.path, records.offset, records.length))
-    calls = reads_in_flight or (choose_reads_in_flight(records, run_length) if remote else tf.data.AUTOTUNE)
+    calls = reads_in_flight or (choose_reads_in_flight(records, run_length) if remote else num_cores())
 
     def read_one(row: tf.Tensor) -> tf.Tensor:
         return read_at(paths[path_column[row]], offsets[row], lengths[row], remote=remote)

@@ -14,7 +14,7 @@ from typing import Any
 import tensorflow as tf
 
 from tf_data import catalog, contract, index, order, reading
-from tf_data.attempts import parallel_map
+from tf_data.attempts import num_cores, parallel_map
 from tf_data.checks import positive
 from tf_data.examples import Making, example
 from tf_data.info import Info, probe_record, read_info, split_names
@@ -31,7 +31,7 @@ _as_it_is = tf.autograph.experimental.do_not_convert  # AutoGraph takes seconds 
 class ReadConfig:
     """How records are read; none of it changes which elements come, or (but for the last three) in which order.
 
-    `num_parallel_calls` clips are decoded at once (None: as many as keep the model busy); each holds its frames, 38 MB
+    `num_parallel_calls` clips are decoded at once (None: as many as there are cores here); each holds its frames, 38 MB
     for 64 frames of 224×224 in float32. `reads_in_flight` reads are under way at once (None: as many as there are
     cores, or from a store far away as hold 256 MB together). `prefetch` batches wait ready. `options` are further
     `tf.data.Options`. `run_length` neighbours in a shard stay together in a shuffled order, and are then read in one
@@ -64,6 +64,9 @@ class ReadConfig:
         """Returns what reading needs of `tf.data`, and `options`."""
         options = tf.data.Options()
         options.deterministic = True
+        # The autotuner has nothing to tune here, and where an iterator ends it may sleep through being told to stop,
+        # for up to a minute: its `OptimizeLoop` is woken before the flag that it looks at is set (TensorFlow 2.21).
+        options.autotune.enabled = False
         # The seed of a shuffle buffer counts as external state, which saving a checkpoint would warn of.
         options.experimental_external_state_policy = tf.data.experimental.ExternalStatePolicy.IGNORE
         # Hosts share records by `input_context`; sharding once more would drop most of them.
@@ -182,7 +185,7 @@ class Source:
 
 
 def _mapped(ds: tf.data.Dataset, function: Any, reads: Reads, config: ReadConfig) -> tf.data.Dataset:
-    return parallel_map(ds, function, config.num_parallel_calls or tf.data.AUTOTUNE, skip=reads.skip)
+    return parallel_map(ds, function, config.num_parallel_calls or num_cores(), skip=reads.skip)
 
 
 def open_source(

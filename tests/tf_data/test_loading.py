@@ -225,6 +225,15 @@ def test_a_seed_gives_the_same_pixels_on_any_number_of_threads(data_dir: Path) -
     assert _same(_elements(one), _elements(many))
 
 
+def test_options_of_the_readers_own_are_kept_unless_asked_otherwise(data_dir: Path) -> None:
+    asked = tf.data.Options()
+    asked.threading.private_threadpool_size = 3
+    options = _load(data_dir, read_config=tf_data.ReadConfig(options=asked)).options()
+    assert (options.threading.private_threadpool_size, options.autotune.enabled) == (3, False)
+    asked.autotune.enabled = True
+    assert _load(data_dir, read_config=tf_data.ReadConfig(options=asked)).options().autotune.enabled
+
+
 def test_seeds_differ_and_none_draws_one_that_info_tells(data_dir: Path) -> None:
     drawn, info = _load(data_dir, seed=None, with_info=True)
     first = _elements(drawn)

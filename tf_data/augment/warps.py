@@ -63,7 +63,7 @@ def _size(frames: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 def _project(frames: tf.Tensor, matrix: list[tf.Tensor | float]) -> tf.Tensor:
     """The pixel at (x, y) is what was at (m0 x + m1 y + m2, m3 x + m4 y + m5)."""
-    return tf.raw_ops.ImageProjectiveTransformV3(
+    moved = tf.raw_ops.ImageProjectiveTransformV3(
         images=frames,
         transforms=tf.stack([*matrix, 0.0, 0.0])[tf.newaxis],
         output_shape=tf.shape(frames)[1:3],
@@ -71,3 +71,4 @@ def _project(frames: tf.Tensor, matrix: list[tf.Tensor | float]) -> tf.Tensor:
         interpolation="BILINEAR",
         fill_mode="CONSTANT",
     )
+    return tf.clip_by_value(moved, 0.0, 255.0)  # weights are rounded: of 255 alone it may make a little more

@@ -72,3 +72,9 @@ def test_a_translation_is_of_whole_pixels_and_may_leave_nothing(clip: np.ndarray
 @pytest.mark.parametrize("warp", [warps.rotate, warps.shear_x, warps.shear_y])
 def test_nothing_moves_by_0(clip: np.ndarray, warp: Callable) -> None:
     np.testing.assert_array_equal(warp(clip, 0.0), clip)
+
+
+def test_white_stays_white() -> None:
+    white = tf.fill([1, 40, 40, 3], 255.0)
+    turned = [warps.rotate(white, float(degrees)) for degrees in range(1, 40)]
+    assert max(frame.numpy().max() for frame in turned) == 255
