@@ -105,8 +105,17 @@ def _encode(vectors: np.ndarray, bound_px: float, quality: int) -> bytes:
 
 def _tvl1() -> Estimator:
     """Zach, Pock and Bischof 2007 with OpenCV's defaults: the flow that I3D was trained on."""
-    estimator = cv2.optflow.DualTVL1OpticalFlow_create()  # type: ignore[attr-defined]  # missing in the stubs
-    return lambda previous, following: estimator.calc(previous, following, None)
+    from beam_pipeline.media.tvl1 import TVL1  # only here: numba takes half a second to load
+
+    of_size: dict[tuple[int, ...], TVL1] = {}
+
+    def estimate(previous: np.ndarray, following: np.ndarray) -> np.ndarray:
+        size = previous.shape
+        if size not in of_size:
+            of_size[size] = TVL1(*size)
+        return of_size[size](previous, following)
+
+    return estimate
 
 
 def _dis() -> Estimator:
@@ -132,7 +141,7 @@ _METHODS: dict[str, Callable[[], Estimator]] = {"tvl1": _tvl1, "dis": _dis, "far
 METHODS = tuple(_METHODS)
 
 # Below this OpenCV's DIS reads beyond its patches: not-a-numbers or a segmentation fault for 8 to 15 pixels.
-_MIN_SIDE_PX = {"dis": 16, "tvl1": 2}  # of frames one pixel high TV-L1 reads what it never wrote: other flow each time
+_MIN_SIDE_PX = {"dis": 16, "tvl1": 2}  # TV-L1: a gradient takes two
 
 # Repeated source frames need no estimate where the method gives exactly zero for them. Farneback does not.
 _STILL_IS_ZERO = frozenset({"tvl1", "dis"})
@@ -151,6 +160,9 @@ def _estimate(estimate: Estimator, previous: np.ndarray, following: np.ndarray, 
         raise ClipError(
             "unsupported", f"flow by {method} needs frames of {min_side_px}×{min_side_px} or more, got {width}×{height}"
         )
+    if following.shape != previous.shape:
+        size = f"{following.shape[1]}×{following.shape[0]}"
+        raise ClipError("unsupported", f"flow by {method} fails on {width}×{height} frames: the next one is {size}")
     if method in _STILL_IS_ZERO and (previous is following or np.array_equal(previous, following)):
         return np.zeros((height, width, 2), np.float32)
     try:
@@ -166,8 +178,8 @@ def _estimate(estimate: Estimator, previous: np.ndarray, following: np.ndarray, 
 def _portable_opencv() -> Iterator[None]:
     """One thread, and the same bits everywhere, inside the block; what was set before comes back after it.
 
-    OpenCV picks its kernels by processor (AVX2 with fused multiply-add, IPP), and each rounds in its own way; TV-L1
-    amplifies that to visible differences. Its baseline kernels cost all three methods nothing (measured: ±2 %).
+    OpenCV picks its kernels by processor (AVX2 with fused multiply-add, IPP), and each rounds in its own way. Its
+    baseline kernels cost DIS and Farneback nothing (measured: ±2 %); of TV-L1 OpenCV only resizes and takes medians.
     """
     threads, optimized = cv2.getNumThreads(), cv2.useOptimized()
     cv2.setNumThreads(1)

@@ -17,7 +17,7 @@ def cpu_s(media: MediaSettings, clip: Clip = CLIP, limits: Limits | None = None)
 def test_tvl1_may_take_its_minutes_and_more_than_the_others() -> None:
     frames, dis, tvl1 = (cpu_s(MediaSettings(flow=flow)) for flow in (None, Flow(method="dis"), Flow(method="tvl1")))
     assert frames < dis < tvl1
-    assert tvl1 > 2 * 330  # what OpenCV's takes for 10 s at 340×256, on the machine it was measured on
+    assert tvl1 > 10 * 25  # what it takes for 10 s at 340×256, on the machine it was measured on
 
 
 def test_longer_footage_may_take_longer() -> None:
