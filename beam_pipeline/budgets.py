@@ -9,9 +9,9 @@ from beam_pipeline.media.settings import MediaSettings
 _BASE_S = 20.0  # opening, seeking, and a machine that is busy with other things
 # CPU seconds a second of footage. Real 1080p H.264 takes 0.13 (benchmarks/producer.py), 4K AV1 in software about 2.
 _DECODING = 10.0
-# A pair of 340×256 frames takes 5.5 ms by DIS and 11 ms by Farneback. TV-L1 goes on until it converges: a tenth of a
-# second on usual footage, five times as much where everything moves by many pixels (benchmarks/flow.py).
-_FLOW_S_PER_PAIR = {"tvl1": 2.0, "farneback": 0.1, "dis": 0.05}
+# A pair of 340×256 frames takes 5.5 ms by DIS and 11 ms by Farneback. TV-L1 goes on until it converges: 0.15 s on usual
+# footage (benchmarks/flow.py), about a second where it makes all the 1,500 sweeps a level that it may.
+_FLOW_S_PER_PAIR = {"tvl1": 4.0, "farneback": 0.1, "dis": 0.05}
 _FLOW_PIXELS = 340 * 256
 _WIDEST_ASPECT = 2.4  # of a clip whose frames we have not seen
 _SEEKING = 0.05  # a second of video that lies before the clip, where it can't be found by seeking

@@ -1,6 +1,6 @@
 """What optical flow costs a pair, and how far it is from OpenCV's TV-L1, on frames of real clips as the job has them.
 
-    KINETICS_TEST_DATA=DIR python benchmarks/flow.py [--pairs 5] [--clips 8]
+    KINETICS_TEST_DATA=DIR python benchmarks/flow.py [--pairs 5] [--clips 10]
 
 Every method estimates the same pairs by turns, on one core. Prints CPU ms a pair; how many times as fast as OpenCV's
 TV-L1 (`× total` by the sums, `× least` on the pair where it gains least); the end-point error against it, mean and 99th

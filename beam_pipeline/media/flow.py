@@ -7,6 +7,7 @@ by up to 5 pixels at a bound of 20, 4:4:4 at quality 95 stays within 3 at worst 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -107,15 +108,8 @@ def _tvl1() -> Estimator:
     """Zach, Pock and Bischof 2007 with OpenCV's defaults: the flow that I3D was trained on."""
     from beam_pipeline.media.tvl1 import TVL1  # only here: numba takes half a second to load
 
-    of_size: dict[tuple[int, ...], TVL1] = {}
-
-    def estimate(previous: np.ndarray, following: np.ndarray) -> np.ndarray:
-        size = previous.shape
-        if size not in of_size:
-            of_size[size] = TVL1(*size)
-        return of_size[size](previous, following)
-
-    return estimate
+    of_size = functools.cache(TVL1)
+    return lambda previous, following: of_size(*previous.shape)(previous, following)
 
 
 def _dis() -> Estimator:

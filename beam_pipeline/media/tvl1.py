@@ -1,4 +1,4 @@
-"""TV-L1 optical flow as in OpenCV, twenty times as fast.
+"""TV-L1 optical flow as in OpenCV, many times as fast (benchmarks/flow.py).
 
 Zach, Pock and Bischof, "A duality based approach for realtime TV-L1 optical flow" (DAGM 2007), in the form that
 Sánchez, Meinhardt-Llopis and Facciolo gave it (IPOL 2013) and OpenCV's `DualTVL1OpticalFlow` took over: a pyramid,
