@@ -357,6 +357,6 @@ def _warn_if_incomplete(info: Info, split: str) -> None:
     if not counts.complete:
         warnings.warn(
             f"{info.title} {split} is not complete: {counts.num_clips} of {counts.num_asked} clips are there so far. "
-            "Run the job again to go on",
+            "Run the job again, without --limit if it had one, to go on",
             stacklevel=5,
         )
