@@ -27,6 +27,37 @@ class Encode:
 
 
 @dataclass(frozen=True, slots=True)
+class TVL1Parameters:
+    """The parameters of TV-L1; the defaults are OpenCV's, with which I3D's flow was made.
+
+    The bounds keep the cost finite, at most some hundred times that of the defaults, and the sweeps stable.
+
+    Attributes:
+      tau: time step of the dual variables; above 1/4 they need not converge (Chambolle 2004).
+      data_weight: λ; the smaller, the smoother is the flow.
+      theta: tightness of the coupling between data term and smoothness.
+      num_levels: of the pyramid, at most.
+      level_scale: size of a level by that of the one below it.
+      num_warps: how often a level is linearised anew.
+      epsilon_px: the root mean square change of the flow at which sweeps stop.
+      outer_iterations: runs of sweeps for each warp, a median filter before each, at most.
+      inner_iterations: sweeps a run, at most.
+      median_px: side of the median filter, 3 or 5; 1 for none.
+    """
+
+    tau: Annotated[float, Interval(ge=0.001, le=0.25)] = 0.25
+    data_weight: Annotated[float, Interval(ge=0.001, le=10)] = 0.15
+    theta: Annotated[float, Interval(ge=0.001, le=10)] = 0.3
+    num_levels: Annotated[int, Interval(ge=1, le=20)] = 5
+    level_scale: Annotated[float, Interval(ge=0.1, le=0.95)] = 0.8
+    num_warps: Annotated[int, Interval(ge=1, le=20)] = 5
+    epsilon_px: Annotated[float, Interval(ge=0, le=1)] = 0.01
+    outer_iterations: Annotated[int, Interval(ge=1, le=20)] = 10
+    inner_iterations: Annotated[int, Interval(ge=1, le=100)] = 30
+    median_px: Literal[1, 3, 5] = 5
+
+
+@dataclass(frozen=True, slots=True)
 class Flow:
     """Optical flow, stored as R = x, G = y with level = round((clip(v, ±bound_px) + bound_px)/(2·bound_px)·255)."""
 

@@ -9,43 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from beam_pipeline.media import tvl1_kernels as kernels
+from beam_pipeline.media.settings import TVL1Parameters
 
 _MIN_LEVEL_PX = 16  # a level of the pyramid that is smaller is left out, as in OpenCV
-
-
-@dataclass(frozen=True, slots=True)
-class Parameters:
-    """The parameters of TV-L1; the defaults are OpenCV's, with which I3D's flow was made.
-
-    Attributes:
-      tau: time step of the dual variables.
-      data_weight: λ; the smaller, the smoother is the flow.
-      theta: tightness of the coupling between data term and smoothness.
-      num_levels: of the pyramid, at most.
-      level_scale: size of a level by that of the one below it.
-      num_warps: how often a level is linearised anew.
-      epsilon_px: the root mean square change of the flow at which sweeps stop.
-      outer_iterations: runs of sweeps for each warp, a median filter before each, at most.
-      inner_iterations: sweeps a run, at most.
-      median_px: side of the median filter, 3 or 5; 1 for none.
-    """
-
-    tau: float = 0.25
-    data_weight: float = 0.15
-    theta: float = 0.3
-    num_levels: int = 5
-    level_scale: float = 0.8
-    num_warps: int = 5
-    epsilon_px: float = 0.01
-    outer_iterations: int = 10
-    inner_iterations: int = 30
-    median_px: int = 5
+_DEFAULTS = TVL1Parameters()
 
 
 class _Level:
@@ -73,7 +45,7 @@ class TVL1:
     A frame that is the second of one pair and the first of the next is prepared once.
     """
 
-    def __init__(self, height: int, width: int, parameters: Parameters = Parameters()):
+    def __init__(self, height: int, width: int, parameters: TVL1Parameters = _DEFAULTS):
         self.parameters = parameters
         self._levels = [_Level(height, width)]
         while len(self._levels) < parameters.num_levels:

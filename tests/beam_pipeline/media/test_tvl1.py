@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 
 from beam_pipeline.media.flow import estimate_flow
-from beam_pipeline.media.tvl1 import TVL1, Parameters
+from beam_pipeline.media.settings import TVL1Parameters
+from beam_pipeline.media.tvl1 import TVL1
 from tests.beam_pipeline.media.test_flow import real_luma, texture
 
 SIZE = (160, 120)
-USUAL = Parameters()
+USUAL = TVL1Parameters()
 SETTERS = {
     "tau": "Tau",
     "data_weight": "Lambda",
@@ -34,14 +35,14 @@ SETTERS = {
 }
 
 
-def opencvs(first: np.ndarray, second: np.ndarray, parameters: Parameters = USUAL) -> np.ndarray:
+def opencvs(first: np.ndarray, second: np.ndarray, parameters: TVL1Parameters = USUAL) -> np.ndarray:
     estimator = cv2.optflow.DualTVL1OpticalFlow_create()
     for name, setter in SETTERS.items():
         getattr(estimator, f"set{setter}")(getattr(parameters, name))
     return estimator.calc(first, second, None)
 
 
-def ours(first: np.ndarray, second: np.ndarray, parameters: Parameters = USUAL) -> np.ndarray:
+def ours(first: np.ndarray, second: np.ndarray, parameters: TVL1Parameters = USUAL) -> np.ndarray:
     return TVL1(*first.shape, parameters)(first, second)
 
 
@@ -67,7 +68,7 @@ def test_real_clips_are_as_near_to_opencv_as_opencv_is_to_itself(test_data: Path
     pairs = list(pairwise(real_luma(test_data / "videos" / clip, 4, SIZE)))
     expected = [opencvs(*pair) for pair in pairs]
     flows = [ours(*pair) for pair in pairs]
-    others = [opencvs(*pair, Parameters(tau=0.25 * (1 + 1e-6))) for pair in pairs]
+    others = [opencvs(*pair, TVL1Parameters(tau=0.25 * (1 + 1e-6))) for pair in pairs]
     itself = np.mean([distance(*both) for both in zip(others, expected, strict=True)])
     assert np.mean([distance(*both) for both in zip(flows, expected, strict=True)]) <= max(0.01, 1.5 * itself)
     near = [abs(levels(flow) - levels(reference)) <= 1 for flow, reference in zip(flows, expected, strict=True)]
@@ -95,7 +96,7 @@ def test_each_parameter_means_what_it_means_to_opencv(changed: dict[str, float])
     first = texture(90, 120)
     second = moved(first, np.full((90, 120, 2), (1.7, -0.6), np.float32))
     # Few sweeps, which do not amplify rounding.
-    usual = Parameters(data_weight=0.05, num_warps=2, outer_iterations=4, inner_iterations=5)
+    usual = TVL1Parameters(data_weight=0.05, num_warps=2, outer_iterations=4, inner_iterations=5)
     parameters = replace(usual, **changed)  # type: ignore[arg-type]
     expected = opencvs(first, second, parameters)
     assert distance(ours(first, second, parameters), expected) < 1e-4
@@ -103,7 +104,7 @@ def test_each_parameter_means_what_it_means_to_opencv(changed: dict[str, float])
 
 
 def test_all_parameters_are_compared() -> None:
-    assert {field.name for field in fields(Parameters)} == set(SETTERS)
+    assert {field.name for field in fields(TVL1Parameters)} == set(SETTERS)
 
 
 def motions(height: int, width: int) -> dict[str, np.ndarray]:
