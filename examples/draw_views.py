@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 import tf_data
-from beam_pipeline.demo.flow_colours import colour_flow, colour_wheel
+from beam_pipeline.viewing.flow_colours import colour_flow, colour_wheel
 from tf_data import ColourJitter, Greyscale, Mix, Preset, RandAugment, RandomErasing, Views
 
 WIDTH_PX, MARGIN_PX, GAP_PX = 900, 16, 4

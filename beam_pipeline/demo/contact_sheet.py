@@ -12,10 +12,11 @@ import cv2
 import numpy as np
 import simplejpeg
 
-from beam_pipeline.demo.flow_colours import colour_flow, colour_wheel
 from beam_pipeline.media.flow import decode_flow
 from beam_pipeline.records import parse_sequence_example
 from beam_pipeline.tfrecord import read_records
+from beam_pipeline.viewing.flow_colours import colour_flow, colour_wheel, full_colour_px, without_level
+from beam_pipeline.viewing.lettering import write
 from tf_data import contract
 
 _SCALE = 2  # all sizes below are in points of two pixels, so that the sheet is sharp on today's screens
@@ -34,7 +35,6 @@ _PAPER, _CARD, _INK, _PALE_INK, _SOUND_INK, _HAIRLINE = (
     (94, 122, 168),
     (226, 225, 221),
 )
-_LEAST_FULL_PX = 0.8  # a clip that moves less is shown pale rather than as amplified noise
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +111,9 @@ def _read_clip(record: bytes) -> _Shown:
     flow: list[np.ndarray] = []
     if encoded_flow:
         bound_px = context[contract.FLOW_SATURATION][0]
-        vectors = [_without_noise(_shrink(decode_flow(encoded_flow[k], bound_px), size), bound_px) for k in shown]
-        full_px = _full_px(np.stack(vectors))
+        level_px = 2 * bound_px / 255
+        vectors = [without_level(_shrink(decode_flow(encoded_flow[k], bound_px), size), level_px) for k in shown]
+        full_px = full_colour_px(np.stack(vectors))
         flow = [colour_flow(field, full_px) for field in vectors]
         facts.append(f"full colour at {full_px:.1f} px a frame")
     sound = None
@@ -139,19 +140,6 @@ def _thumbnails(aspect: float) -> tuple[int, tuple[int, int]]:
 def _shrink(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     smaller = size[1] < image.shape[0]
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
-
-
-def _without_noise(vectors: np.ndarray, bound_px: float) -> np.ndarray:
-    """Takes a level off each vector: JPEG's noise and the half level that zero is stored with would tint what rests."""
-    length = np.hypot(vectors[..., 0], vectors[..., 1])[..., np.newaxis]
-    return vectors * np.maximum(0, 1 - (2 * bound_px / 255) / np.maximum(length, 1e-6))
-
-
-def _full_px(vectors: np.ndarray) -> float:
-    """The length that gets the full colour: a little more than nine in ten of the vectors have that move at all."""
-    lengths = np.hypot(vectors[..., 0], vectors[..., 1])
-    moving = lengths[lengths > 0]
-    return max(_LEAST_FULL_PX, 1.2 * float(np.percentile(moving, 90))) if moving.size else _LEAST_FULL_PX
 
 
 # -- Where to draw it --------------------------------------------------------------------------------------------------
@@ -248,12 +236,6 @@ def _write(
     weight: int = 400,
     align_right: bool = False,
 ) -> int:
-    """Writes a line of text and returns where it ends; x is its right end with `align_right`."""
-    face = cv2.FontFace("sans")  # Rubik, which comes with OpenCV 5
-    if align_right:
-        _, _, width_px, _ = cv2.getTextSize((0, 0), text, (0, 0), face, size * _SCALE, weight)
-        x -= width_px // _SCALE
-    (end_px, _), _ = cv2.putText(
-        page, text, (x * _SCALE, baseline * _SCALE), colour, face, size * _SCALE, weight, wrap=(0, page.shape[1] * 4)
-    )
-    return end_px // _SCALE
+    """Writes a line of text and returns where it ends; all in points."""
+    place = (x * _SCALE, baseline * _SCALE)
+    return write(page, text, place, size * _SCALE, colour, weight, align_right) // _SCALE

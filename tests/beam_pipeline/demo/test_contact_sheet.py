@@ -10,7 +10,6 @@ import pytest
 import simplejpeg
 
 from beam_pipeline.demo.contact_sheet import contact_sheet, contact_sheet_of
-from beam_pipeline.demo.flow_colours import colour_flow, colour_wheel
 from beam_pipeline.media.flow import encode_flow
 from beam_pipeline.media.settings import Flow
 from beam_pipeline.records import sequence_example
@@ -134,35 +133,3 @@ def test_an_unlabelled_clip_can_be_drawn(tmp_path: Path) -> None:
 def test_no_record_is_an_error_that_says_so(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="there is no record to draw"):
         contact_sheet_of([], tmp_path / "sheet.png")
-
-
-# -- The colours of flow ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("vector", "colour"),
-    [
-        ((1, 0), (255, 0, 0)),
-        ((0, 1), (255, 230, 0)),  # step 13.5 of 54; yellow is the 15th, cyan the 25th, blue the 36th, magenta the 49th
-        ((-1, 0), (0, 209, 255)),
-        ((0, -1), (88, 0, 255)),
-        ((0, 0), (255, 255, 255)),
-        ((0.5, 0), (255, 128, 128)),
-        ((2, 0), (191, 0, 0)),
-    ],
-)
-def test_directions_have_the_middlebury_codes_hues(vector: tuple[float, float], colour: tuple[int, int, int]) -> None:
-    np.testing.assert_allclose(colour_flow(np.array(vector), 1.0), colour, atol=1)
-
-
-def test_length_is_relative_to_the_full_colour() -> None:
-    vectors = np.random.default_rng(0).standard_normal((5, 7, 2))
-    np.testing.assert_array_equal(colour_flow(vectors, 2.0), colour_flow(vectors * 3, 6.0))
-
-
-def test_the_wheel_shows_each_direction_in_its_colour() -> None:
-    wheel = colour_wheel(101)
-    np.testing.assert_allclose(wheel[50, 50], 255, atol=8)
-    np.testing.assert_allclose(wheel[50, 95], colour_flow(np.array([45.0, 0]), 50.5), atol=8)
-    np.testing.assert_allclose(wheel[95, 50], colour_flow(np.array([0, 45.0]), 50.5), atol=8)
-    np.testing.assert_array_equal(wheel[0, 0], 255)

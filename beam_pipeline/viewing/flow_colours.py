@@ -19,6 +19,8 @@ _COLOURS = np.array([colour for colour, _ in _HUES.values()] + [_HUES["red"][0]]
 _POSITIONS = np.cumsum([0] + [steps for _, steps in _HUES.values()])
 _ROUND = _POSITIONS[-1] - 1  # a full turn: the published code stretches 55 colours over 54 steps, so all pictures do
 
+_LEAST_FULL_PX = 0.8  # a clip that moves less is shown pale rather than as amplified noise
+
 
 def colour_flow(vectors: np.ndarray, full_px: float) -> np.ndarray:
     """Paints vectors: white where nothing moves, full colour where it moves by `full_px`, darker beyond.
@@ -45,3 +47,27 @@ def colour_wheel(size_px: int) -> np.ndarray:
     wheel = colour_flow(np.stack([x, y], axis=-1), 1.0)
     edge = np.clip((1 - np.hypot(x, y)) * size_px / 2 + 0.5, 0, 1)[..., np.newaxis]
     return np.rint(255 + (wheel - 255.0) * edge).astype(np.uint8)
+
+
+def full_colour_px(vectors: np.ndarray) -> float:
+    """Returns a good length for the full colour: a little more than nine in ten of the vectors have that move at all.
+
+    Args:
+      vectors: (…, 2) in pixels.
+    """
+    lengths = np.hypot(vectors[..., 0], vectors[..., 1])
+    moving = lengths[lengths > 0]
+    return max(_LEAST_FULL_PX, 1.2 * float(np.percentile(moving, 90))) if moving.size else _LEAST_FULL_PX
+
+
+def without_level(vectors: np.ndarray, level_px: float) -> np.ndarray:
+    """Takes a level off each vector's length, as flow out of a record is painted.
+
+    JPEG's noise and the half level that zero is stored with would tint what rests.
+
+    Args:
+      vectors: (…, 2) in pixels.
+      level_px: what a level of their image stands for; 0 for vectors that were never stored.
+    """
+    length = np.hypot(vectors[..., 0], vectors[..., 1])[..., np.newaxis]
+    return vectors * np.maximum(0, 1 - level_px / np.maximum(length, 1e-6))

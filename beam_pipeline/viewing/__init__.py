@@ -1,0 +1,1 @@
+"""Pictures of clips and of their flow, for people to look at."""
