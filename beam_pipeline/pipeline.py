@@ -32,7 +32,7 @@ from beam_pipeline.pool import ChildPool
 from beam_pipeline.shards import make_shard
 from beam_pipeline.sources.process import prepare_visits
 from beam_pipeline.sources.visits import Visits
-from beam_pipeline.store import IN_NO_ARCHIVE, NOT_FOUND, Absence, StoredFile, list_store, video_ids
+from beam_pipeline.store import IN_NO_ARCHIVE, NOT_FOUND, Absence, StoredFile, list_frame_folders, list_store, video_ids
 from beam_pipeline.unpacking import archive_to_store
 
 Unit = tuple[str, str, str, int]  # what to read (annotations, store, archive, shards), split, path, position or count
@@ -81,7 +81,8 @@ def _read(unit: Unit, job: Job) -> Iterator[Element]:
             video_id = row.key if row.error else row.video_id
             yield split, shard_of(video_id, job.num_shards[split]), ("row", *_values(row))
     elif kind == "store":
-        for file in list_store(path, may_be_empty=job.source.kind != "local"):
+        frames = job.source.kind == "frames"
+        for file in list_frame_folders(path) if frames else list_store(path, may_be_empty=job.source.fills_store):
             yield from _places(file, job)
     elif kind == "archive":
         for found in archive_to_store(job, job.archives[number]):

@@ -85,12 +85,14 @@ def run(
     local = options.view_as(StandardOptions).runner in (None, "DirectRunner", "FnApiRunner")
     chosen = chosen_splits(config, splits)
     pipeline = _pipeline(options, FnApiRunner() if local else None)
+    if fetch_only and config.source.kind == "frames":
+        raise ConfigError("source.kind frames: there is nothing to fetch; run makes the records of what is there")
     job, scans = survey(config, chosen, limit, cores=len(os.sched_getaffinity(0)) if local else 1)
     # On one machine lanes would take turns, each at its part of the rate.
     source = dataclasses.replace(job.source, lanes=1) if local else job.source
     job = dataclasses.replace(job, source=source, fetch_only=fetch_only, retry_permanent=retry_permanent)
     with contextlib.ExitStack() as locks:
-        if job.source.kind != "local" or fetch_only:
+        if job.source.fills_store or fetch_only:
             locks.enter_context(written_by_one(files.join(job.store, FETCH_DIR), "source.store"))
             with writing_to(job.store):
                 check_free(job.store, job.source.min_free_gib)
@@ -135,6 +137,8 @@ def prune_store(config: Config, splits: Sequence[str]) -> Pruned:
       RunError: a run is at work there, or a file can't be read or deleted.
     """
     check_store(config.source.store)
+    if config.source.kind == "frames":
+        raise ConfigError("source.kind frames: only files are pruned; a folder of frames is yours to delete")
     if not files.read_whole(files.join(config.version_dir, contract.LABELS_FILE)):
         raise ConfigError(f"{config.version_dir}: there is no data set; is data_dir the right one?")
     num_shards = {split: config.splits[split].shards for split in config.splits}
@@ -160,7 +164,7 @@ def survey(config: Config, chosen: Sequence[str], limit: int | None, cores: int)
     Raises:
       ConfigError, AnnotationError, StoreError: as `run`.
     """
-    if config.source.kind == "local":
+    if not config.source.fills_store:
         check_store(config.source.store)
     if config.source.kind == "youtube":
         try:

@@ -2,7 +2,8 @@
 
 A clip's file is `{id}_{start:06d}_{end:06d}` of any extension (CVDF's naming), or `{id}` where that is the id's only
 clip. So CVDF's extracted tree, a tree arranged by class and the crawlers' trees all are stores. An id that has an
-extension itself, as in lists of one's own files, is matched by the whole name.
+extension itself, as in lists of one's own files, is matched by the whole name. Or a clip is a folder of images, called
+likewise.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from beam_pipeline.clips import VIDEO_ID_RE, Clip
+from beam_pipeline.media.frame_names import series_of
 
 _CUT_RE = re.compile(r"(?P<video_id>.+)_\d{6,}(?:\.\d{3,6})?_\d{6,}(?:\.\d{3,6})?")
 # What downloaders and data-set tools leave beside a video under the same name.
@@ -38,7 +40,7 @@ class StoreError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file of the store: its path within it, and its size in bytes."""
+    """A file of the store: its path within it, and its size in bytes; of a folder of images, 0."""
 
     uri: str
     size: int
@@ -96,6 +98,42 @@ def list_store(store: str, may_be_empty: bool = False) -> Iterator[StoredFile]:
             continue
         if uri.isascii() or _is_utf8(uri):
             yield StoredFile(uri, size)
+
+
+def list_frame_folders(store: str) -> Iterator[StoredFile]:
+    """Yields every folder of a store on this machine that holds numbered images (`media.frame_names`).
+
+    A tree of a hundred thousand clips has tens of millions of images: a folder is left as soon as it has shown one of
+    them, and what is below it is not looked at. Names that begin with a dot, such as denseflow's `.done`, are passed
+    over, and so are paths that are not UTF-8. A folder that can't be read may be a clip.
+
+    Raises:
+      StoreError: there is no such folder.
+    """
+    check_store(store)
+    seen = set()  # of folders: links may lead round in circles
+    folders = [""]
+    while folders:
+        folder = folders.pop()
+        path = os.path.join(store, folder)  # noqa: PTH118 - strings all the way, as below
+        below = []
+        try:
+            with os.scandir(path) as entries:
+                for entry in entries:
+                    if folder and series_of(entry.name):
+                        yield StoredFile(folder, 0)
+                        break
+                    if not entry.name.startswith(".") and _is_utf8(entry.name) and entry.is_dir():
+                        below.append(f"{folder}/{entry.name}" if folder else entry.name)
+                else:
+                    status = os.stat(path)  # noqa: PTH116
+                    if (status.st_dev, status.st_ino) not in seen:
+                        seen.add((status.st_dev, status.st_ino))
+                        folders += sorted(below, reverse=True)  # one order, whatever the disk's
+        except OSError as error:
+            if not folder:
+                raise StoreError(f"source.store: {store} can't be read: {error.strerror or error}") from error
+            yield StoredFile(folder, 0)
 
 
 def _is_utf8(uri: str) -> bool:

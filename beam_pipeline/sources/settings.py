@@ -35,11 +35,12 @@ class YouTube:
 class Source:
     """Where the clips' files are, what fills the store, and at which pace.
 
-    `trimmed` says whether files hold just the clip (`true`), the video (`false`), or are `whole`.
+    `trimmed` says whether files hold just the clip (`true`), the video (`false`), or are `whole`. Of `kind: frames`,
+    whose store holds a folder of images for each clip, `whole` is the default.
     """
 
     store: Name
-    kind: Literal["local", "youtube", "archive"] = "local"
+    kind: Literal["local", "youtube", "archive", "frames"] = "local"
     trimmed: Literal[True, False, "whole"] = True
     archives: dict[str, tuple[Name, ...]] = field(default_factory=dict)  # a split: archives, or .txt lists of them
     replacements: tuple[Name, ...] = ()  # archives of corrected copies, which win over all others
@@ -53,3 +54,8 @@ class Source:
     pause_s: Annotated[float, Interval(ge=0, le=86_400)] = 900.0  # after it, a single visit decides: on, or stop
     min_free_gib: Annotated[float, Interval(ge=0)] = 2.0  # of the store's disk; less stops the run
     youtube: YouTube = YouTube()
+
+    @property
+    def fills_store(self) -> bool:
+        """Whether clips come from elsewhere, to be kept in the store."""
+        return self.kind in ("youtube", "archive")
