@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import re
 
-_SUFFIX = r"\.(?:jpe?g|png)"
+_SUFFIX = r"\.(?i:jpe?g|png)"
 _IMAGE_RE = re.compile(
-    rf"(?P<prefix>(?P<frame>img_|image_|frame_?|)|(?P<x>flow_x_|x_)|(?P<y>flow_y_|y_))(?P<number>\d{{1,9}}){_SUFFIX}",
-    re.ASCII | re.IGNORECASE,
+    rf"(?P<prefix>(?P<frame>img_|image_|frame_?|)|(?P<x>flow_x_|x_)|(?P<y>flow_y_|y_))(?P<number>\d{{1,12}}){_SUFFIX}",
+    re.ASCII,
 )
 # denseflow -s 2, -s -1 and the like; and denseflow --saveType png, whose images have a bound of their own each.
-_OTHER_STEP_RE = re.compile(rf"flow_[xy]_[pm]\d{{1,6}}_\d{{1,9}}{_SUFFIX}", re.ASCII | re.IGNORECASE)
-_PACKED_FLOW_RE = re.compile(rf"flow_(?:[pm]\d{{1,6}}_)?\d{{1,9}}{_SUFFIX}", re.ASCII | re.IGNORECASE)
+_OTHER_STEP_RE = re.compile(rf"flow_[xy]_[pm]\d{{1,6}}_\d{{1,12}}{_SUFFIX}", re.ASCII)
+_PACKED_FLOW_RE = re.compile(rf"flow_(?:[pm]\d{{1,6}}_)?\d{{1,12}}{_SUFFIX}", re.ASCII)
 
 
 def series_of(name: str) -> tuple[str, str, int] | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from beam_pipeline.clips import Clip
-from beam_pipeline.store import StoredFile, StoreError, list_store, match_clips, video_ids
+from beam_pipeline.store import StoredFile, StoreError, list_frame_folders, list_store, match_clips, video_ids
 
 CLIP = Clip("---QUuC4vJs", 84_000_000, 94_000_000, "testifying")
 OTHER = Clip("---QUuC4vJs", 10_000_000, 20_000_000, "testifying")
@@ -105,3 +106,77 @@ def test_lists_at_any_depth_what_may_be_a_clip(tmp_path: Path) -> None:
 def test_a_missing_store_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="nowhere"):
         list(list_store(str(tmp_path / "nowhere")))
+
+
+def frame_folders(store: Path) -> list[str]:
+    return [file.uri for file in list_frame_folders(str(store))]
+
+
+def touch(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def test_a_folder_with_numbered_images_is_a_clip_at_any_depth(tmp_path: Path) -> None:
+    touch(
+        tmp_path / "abseiling" / "-a_000001_000011" / "img_00001.jpg",
+        tmp_path / "deep" / "er" / "b" / "flow_x_00000.jpg",
+        tmp_path / "c" / "000001.png",
+        tmp_path / "abseiling" / "readme.txt",
+        tmp_path / ".done" / "d" / "img_00001.jpg",
+        tmp_path / "img_00001.jpg",
+    )
+    (tmp_path / "empty").mkdir()
+    assert sorted(frame_folders(tmp_path)) == ["abseiling/-a_000001_000011", "c", "deep/er/b"]
+
+
+def test_nothing_below_a_frame_folder_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(*(tmp_path / "clip" / f"img_{k:05d}.jpg" for k in range(100)))
+    given = []
+    scandir = os.scandir
+
+    class Counting:
+        def __init__(self, path: str):
+            self._entries = scandir(path)
+
+        def __enter__(self) -> Iterator[os.DirEntry]:
+            for entry in self._entries:
+                given.append(entry.name)
+                yield entry
+
+        def __exit__(self, *_: object) -> None:
+            self._entries.close()
+
+    monkeypatch.setattr(os, "scandir", Counting)
+    assert frame_folders(tmp_path) == ["clip"]
+    assert len(given) == 2  # the folder, and one image
+
+
+def test_links_to_folders_are_followed_but_not_round_in_circles(tmp_path: Path) -> None:
+    touch(tmp_path / "elsewhere" / "clip" / "img_00001.jpg")
+    store = tmp_path / "store"
+    store.mkdir()
+    (store / "linked").symlink_to(tmp_path / "elsewhere")
+    (store / "again").symlink_to(tmp_path / "elsewhere" / "clip")
+    (store / "round").symlink_to(store)
+    (store / "dangling").symlink_to(tmp_path / "nowhere")
+    assert sorted(frame_folders(store)) == ["again", "linked/clip"]
+
+
+def test_a_folder_that_cannot_be_read_may_be_a_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path / "clip" / "img_00001.jpg", tmp_path / "other" / "img_00001.jpg")
+    scandir = os.scandir
+
+    def refusing(path: str) -> Iterator[os.DirEntry]:
+        if path.endswith("clip"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    assert sorted(frame_folders(tmp_path)) == ["clip", "other"]
+
+
+def test_a_tree_of_folders_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="nowhere"):
+        frame_folders(tmp_path / "nowhere")
