@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import logging
+import math
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -66,6 +67,18 @@ def _parser() -> argparse.ArgumentParser:
     filter_.add_argument("annotations_in", metavar="ANNOTATIONS_IN")
     filter_.add_argument("annotations_out", metavar="ANNOTATIONS_OUT")
 
+    flow = add("flow", _flow, "look at the optical flow of a video, frames or a record, without a run", _FLOW)
+    flow.add_argument("inputs", metavar="INPUT", nargs="+", help="a video, a folder of frames, images, or a shard")
+    flow.add_argument("out", metavar="OUT", type=Path, help="a .png, .mp4 or .flo file")
+    flow.add_argument("--start", type=_seconds, metavar="S", help="seconds into a whole video (default: the beginning)")
+    flow.add_argument("--duration", type=_seconds, metavar="S", default=10.0, help="seconds at most (default: 10)")
+    flow.add_argument("--clip", metavar="ID", help="which record of a shard (default: the first); --clip=-x for -x")
+    flow.add_argument(
+        "--full_px", type=_length, metavar="PX", help="length that gets the full colour, in pixels a frame"
+    )
+    flow.add_argument("--overwrite", action="store_true", help="replace OUT")
+    _add_configuration(flow)
+
     demo = add("demo", _demo, "make a mini-Kinetics, run the job on it, show a batch and a picture", _DEMO)
     demo.add_argument("--out", metavar="DIR", default="demo", help="where everything goes (default: demo)")
     return parser
@@ -73,9 +86,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_data_set(command: argparse.ArgumentParser) -> None:
     """Adds the options that say which data set is meant."""
-    command.add_argument("--config", metavar="FILE", help="YAML; configs/ has one for each Kinetics")
     command.add_argument("--split", action="append", default=[], metavar="NAME", help="only this one; repeatable")
     command.add_argument("--data_dir", metavar="DIR", help="where data sets go; wins over the configuration")
+    _add_configuration(command)
+
+
+def _add_configuration(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--config", metavar="FILE", help="YAML; configs/ has one for each Kinetics")
     command.add_argument(
         "--set",
         action="append",
@@ -98,6 +115,9 @@ and by class, the rate of the last hour, when it will end, and how far each arch
 _PRUNE = """Reads each finished shard to its end, compares every record with what the run said of it, and only then
 deletes from the store the clips it was made of. Later runs keep these records. Exit status 1 where a shard is wrong."""
 _FILTER = """Keeps the rows whose label is in a list, and writes them in the format they were read in."""
+_FLOW = """Decodes as a run does and estimates flow as a run does, by the configuration's encode and flow (--set
+flow.method=dis); out of a shard comes the flow that is stored. OUT is a picture (.png: frames with arrows and flow in
+colour), a film (.mp4), or the vectors as they are (.flo; of several pairs OUT-00000.flo and so on)."""
 _DEMO = """Makes short clips of moving shapes with sound, runs the real job on them with RGB, optical flow and audio,
 reads a batch back and draws a contact sheet. Needs no network."""
 
@@ -106,6 +126,24 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number above 0, got {text!r}")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    return _number(text, "seconds from 0 on", at_least=0)
+
+
+def _length(text: str) -> float:
+    return _number(text, "pixels, 0.001 or more", at_least=0.001)
+
+
+def _number(text: str, what: str, at_least: float) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not at_least <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"must be {what}, got {text!r}")
+    return number
 
 
 def _run(arguments: argparse.Namespace, beam_args: list[str]) -> int:
@@ -219,6 +257,33 @@ def _filter(arguments: argparse.Namespace, _: list[str]) -> int:
     print(f"{counts.kept:>9,} of {counts.rows:,} rows kept, in {arguments.annotations_out}")
     if counts.unreadable:
         print(f"{counts.unreadable:>9,} rows left out whose label can't be read")
+    return EXIT_OK
+
+
+def _flow(arguments: argparse.Namespace, _: list[str]) -> int:
+    from beam_pipeline.clips import ClipError
+    from beam_pipeline.config import ConfigError
+    from beam_pipeline.viewing.flow_clip import Span
+    from beam_pipeline.viewing.flow_command import RequestError, view_flow
+
+    try:
+        files = view_flow(
+            arguments.inputs,
+            arguments.out,
+            Span(arguments.start, arguments.duration),
+            config=arguments.config,
+            settings=arguments.settings,
+            clip_id=arguments.clip,
+            full_px=arguments.full_px,
+            overwrite=arguments.overwrite,
+        )
+    except (RequestError, ConfigError) as error:
+        return _fail(str(error), EXIT_USAGE)
+    except ClipError as error:
+        return _fail(f"{arguments.inputs[0]}: {error.detail}", EXIT_FAILED)
+    except OSError as error:
+        return _fail(f"{error.filename or arguments.out}: {error.strerror or error}", EXIT_FAILED)
+    print(files[0] if len(files) == 1 else f"{files[0]} to {files[-1].name}: {len(files)} pairs")
     return EXIT_OK
 
 

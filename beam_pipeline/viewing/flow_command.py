@@ -1,0 +1,164 @@
+"""`python -m beam_pipeline flow`: a picture, a film or `.flo` files of the flow of any clip, without a run."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+from tqdm import tqdm
+
+from beam_pipeline.config import Config, load_config
+from beam_pipeline.media.flo import write_flo
+from beam_pipeline.media.settings import Encode, Flow
+from beam_pipeline.viewing.flow_clip import FlowClip, Span, flow_of_images, flow_of_record, flow_of_video, spread
+from beam_pipeline.viewing.flow_film import write_flow_film
+from beam_pipeline.viewing.flow_sheet import MOST_PAIRS, draw_flow_sheet, full_px_of
+from beam_pipeline.viewing.image_files import IMAGE_SUFFIXES
+from beam_pipeline.viewing.new_files import new_file
+from tf_data import contract
+
+SUFFIXES = (".png", ".mp4", ".flo")
+
+# What a configuration must have and a look doesn't use.
+_NO_DATA_SET = ("name=look", "splits.look.annotations=[none]", "source.store=.")
+
+
+class RequestError(ValueError):
+    """What is asked for can't be done, whatever the clip holds; one line that says what to ask for instead."""
+
+
+def view_flow(
+    inputs: Sequence[str],
+    out: Path,
+    span: Span,
+    *,
+    config: str | None = None,
+    settings: Sequence[str] = (),
+    clip_id: str | None = None,
+    full_px: float | None = None,
+    overwrite: bool = False,
+) -> list[Path]:
+    """Writes what `out`'s suffix says of a clip's flow; returns the files.
+
+    Args:
+      inputs: one video, one folder of frames, one shard, or two or more image files in order.
+      out: `.png`, up to eight pairs with arrows and in colour; `.mp4`, all of them as a film; `.flo`, one pair's
+        vectors, where there are more one file a pair: `name-00000.flo` and so on.
+      span: which seconds are looked at.
+      config: a configuration file, whose `encode` and `flow` are a run's.
+      settings: `KEY=VALUE` of a configuration; they win.
+      clip_id: of a shard, which record; None: the first.
+      full_px: the length that gets the full colour; None: one that suits the clip.
+      overwrite: whether files may be replaced.
+
+    Raises:
+      RequestError: the request contradicts itself, an input isn't there or `out` is there.
+      ConfigError: a bad configuration.
+      ClipError: there is no flow to be had of the input.
+      OSError: a file can't be read or written.
+    """
+    suffix = out.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise RequestError(f"{out}: its suffix must be one of {', '.join(SUFFIXES)}, got {out.suffix!r}")
+    if full_px is not None and suffix == ".flo":
+        raise RequestError("--full_px is for pictures: a .flo file has no colours")
+    _check_is_new(out, overwrite)
+    clip = _open(inputs, config, settings, span, clip_id)
+    if suffix == ".flo":
+        return _write_flo_files(out, clip, overwrite)
+    with new_file(out) as temporary:
+        if suffix == ".png":
+            with _progress(len(spread(clip.num_pairs, MOST_PAIRS))) as bar:
+                sheet = draw_flow_sheet(clip, full_px, bar.update)
+            encoded, png = cv2.imencode(".png", sheet[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 6])
+            assert encoded
+            temporary.write_bytes(png.tobytes())
+        else:
+            with _progress(clip.num_pairs) as bar:
+                write_flow_film(temporary, clip, full_px or full_px_of(clip), bar.update)
+    return [out]
+
+
+def _open(
+    inputs: Sequence[str], config: str | None, settings: Sequence[str], span: Span, clip_id: str | None
+) -> FlowClip:
+    first = inputs[0]
+    for path in inputs:
+        if "://" not in path and not Path(path).exists():
+            raise RequestError(f"{path}: there is no such file or folder")
+    is_shard = contract.parse_shard_file(first.rstrip("/").rpartition("/")[2]) is not None
+    if clip_id is not None and not is_shard:
+        raise RequestError(f"--clip is for a shard, NAME-SPLIT.tfrecord-00000-of-00001; {first} is none")
+    if is_shard:
+        if len(inputs) > 1:
+            raise RequestError(f"one shard at a time, got {len(inputs)} inputs")
+        if config or settings:
+            raise RequestError(
+                "a record's flow is there already: --config and --set change nothing of it, leave them out"
+            )
+        return flow_of_record(first, clip_id, span)
+    encode, flow = _media(config, settings)
+    if span.duration_s > encode.max_duration_s:
+        raise RequestError(
+            f"--duration must not be above encode.max_duration_s, {encode.max_duration_s:g}, got {span.duration_s:g}"
+        )
+    if Path(first).is_dir() or len(inputs) > 1:
+        for path in inputs:
+            if len(inputs) > 1 and Path(path).suffix.lower() not in IMAGE_SUFFIXES:
+                raise RequestError(f"{path}: of several inputs each must be a {', '.join(IMAGE_SUFFIXES)} file")
+        return flow_of_images([Path(path) for path in inputs], span, encode, flow)
+    return flow_of_video(first, span, encode, flow)
+
+
+def _media(config: str | None, settings: Sequence[str]) -> tuple[Encode, Flow]:
+    """Returns how a run with this configuration would make frames and flow; flow by its preset where it has none."""
+
+    def load(*first: str) -> Config:
+        needed = () if config else _NO_DATA_SET
+        return load_config(config, (*needed, *first, *settings))
+
+    loaded = load()
+    if loaded.flow is None:
+        loaded = load("flow={}")
+    if loaded.flow is None:
+        raise RequestError("--set flow=null: a look at flow needs some; leave that out")
+    return loaded.encode, loaded.flow
+
+
+def _check_is_new(path: Path, overwrite: bool) -> None:
+    if path.is_dir():
+        raise RequestError(f"{path}: is a folder")
+    if path.exists() and not overwrite:
+        raise RequestError(f"{path}: is there already; name another file, or replace it with --overwrite")
+
+
+def _write_flo_files(out: Path, clip: FlowClip, overwrite: bool) -> list[Path]:
+    if clip.num_pairs == 1:
+        files = [out]
+    else:
+        files = [out.with_name(f"{out.stem}-{pair:05d}{out.suffix}") for pair in range(clip.num_pairs)]
+        _clear_numbered(out, overwrite)
+    with _progress(clip.num_pairs) as bar:
+        for pair, file in enumerate(files):
+            with new_file(file) as temporary:
+                write_flo(temporary, clip.flow(pair))
+            bar.update()
+    return files
+
+
+def _clear_numbered(out: Path, overwrite: bool) -> None:
+    """Removes another clip's files of these names, which would follow this one's; only where that was asked for."""
+    name = re.compile(re.escape(out.stem) + r"-[0-9]{5}" + re.escape(out.suffix))
+    there = sorted(file for file in out.parent.glob("*") if name.fullmatch(file.name))
+    if there:
+        _check_is_new(there[0], overwrite)
+    for file in there:
+        file.unlink()
+
+
+def _progress(num_pairs: int) -> tqdm:
+    """A bar on standard error where somebody watches, and the work takes more than a moment."""
+    return tqdm(total=num_pairs, unit=" pairs", dynamic_ncols=True, delay=1, disable=None, file=sys.stderr)

@@ -1,0 +1,87 @@
+"""A film of a clip's flow: each frame beside the flow that leads to the next, in colour."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from fractions import Fraction
+
+import av
+import numpy as np
+import simplejpeg
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace
+
+from beam_pipeline.viewing.flow_clip import FlowClip
+from beam_pipeline.viewing.flow_colours import colour_flow, colour_wheel
+from beam_pipeline.viewing.flow_sheet import painted_vectors, resized
+from beam_pipeline.viewing.lettering import Colour, shortened, write
+
+_PAPER: Colour = (246, 245, 242)
+_INK: Colour = (38, 38, 42)
+_LEAST_HEIGHT = 256  # smaller clips are enlarged by a whole number
+_STRIP, _MARGIN, _GAP, _TEXT_SIZE = 40, 8, 4, 14
+_CRF = "17"  # hardly to be told from what was drawn
+
+
+def write_flow_film(
+    path: str | os.PathLike[str], clip: FlowClip, full_px: float, on_pair: Callable[[], object] = lambda: None
+) -> None:
+    """Writes an MP4 file (H.264, 4:2:0) with one picture a pair, at the clip's frame rate.
+
+    Args:
+      path: of a local file; what is there is replaced.
+      clip: what is shown.
+      full_px: the length that gets the full colour.
+      on_pair: called after each pair.
+
+    Raises:
+      ClipError: a pair's flow can't be had.
+      OSError: the file can't be written.
+    """
+    height, width, _, _ = simplejpeg.decode_jpeg_header(clip.frames[0])
+    scale = max(1, -(-_LEAST_HEIGHT // height))
+    size = (width * scale, height * scale)
+    page = _page(size, full_px)
+    with av.open(os.fspath(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+        stream = container.add_stream("libx264", rate=clip.frame_rate, options={"crf": _CRF})
+        stream.height, stream.width = page.shape[:2]
+        stream.pix_fmt = "yuv420p"
+        # BT.709 in limited range, and said so: players guess by the size of a picture.
+        context = stream.codec_context
+        context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
+        context.color_primaries = context.color_trc = 1
+        for pair in range(clip.num_pairs):
+            frame = VideoFrame.from_ndarray(_picture(page, clip, pair, size, full_px), format="rgb24")
+            frame = frame.reformat(
+                format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG, threads=1
+            )
+            frame.pts, frame.time_base = pair, Fraction(1) / clip.frame_rate
+            container.mux(stream.encode(frame))
+            on_pair()
+        container.mux(stream.encode(None))
+
+
+def _page(size: tuple[int, int], full_px: float) -> np.ndarray:
+    """What is the same in all pictures: paper and the legend, in even numbers of pixels."""
+    width, height = size
+    page = np.empty(((height + _STRIP + 1) // 2 * 2, (2 * width + _GAP + 1) // 2 * 2, 3), np.uint8)
+    page[:] = _PAPER
+    wheel = colour_wheel(_STRIP - 8)
+    top, right = height + 4, page.shape[1] - _MARGIN
+    corner = page[top : top + len(wheel), max(0, right - len(wheel)) : right]
+    np.minimum(corner, wheel[:, -corner.shape[1] :], out=corner)
+    text = f"full colour: {full_px:.3g} px a frame"
+    write(page, text, (right - _STRIP, height + 25), _TEXT_SIZE, _INK, align_right=True)
+    return page
+
+
+def _picture(page: np.ndarray, clip: FlowClip, pair: int, size: tuple[int, int], full_px: float) -> np.ndarray:
+    picture = page.copy()
+    width, height = size
+    frame = simplejpeg.decode_jpeg(clip.frames[pair], "RGB")
+    picture[:height, :width] = resized(frame, size)
+    picture[:height, width + _GAP : 2 * width + _GAP] = colour_flow(resized(painted_vectors(clip, pair), size), full_px)
+    text = shortened(f"{clip.time_s(pair):.2f} s  {clip.name}", width - 2 * _MARGIN, _TEXT_SIZE)
+    write(picture, text, (_MARGIN, height + 25), _TEXT_SIZE, _INK)
+    return picture

@@ -1,0 +1,28 @@
+"""Files that somebody asks for by name: nothing of theirs is overwritten, and none is ever there in part."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Gives a temporary path to write to, which becomes `path` at the end of the block, and goes where that fails.
+
+    Folders are made. The temporary is there from the beginning, so that a place where nothing can be written is told
+    before the work and not after it.
+
+    Raises:
+      OSError: the file can't be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.touch()
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
