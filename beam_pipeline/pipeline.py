@@ -32,7 +32,16 @@ from beam_pipeline.pool import ChildPool
 from beam_pipeline.shards import make_shard
 from beam_pipeline.sources.process import prepare_visits
 from beam_pipeline.sources.visits import Visits
-from beam_pipeline.store import IN_NO_ARCHIVE, NOT_FOUND, Absence, StoredFile, list_frame_folders, list_store, video_ids
+from beam_pipeline.store import (
+    IN_NO_ARCHIVE,
+    NO_FOLDER,
+    NOT_FOUND,
+    Absence,
+    StoredFile,
+    list_frame_folders,
+    list_store,
+    video_ids,
+)
 from beam_pipeline.unpacking import archive_to_store
 
 Unit = tuple[str, str, str, int]  # what to read (annotations, store, archive, shards), split, path, position or count
@@ -163,7 +172,7 @@ class MakeShards(beam.DoFn):
         rows = [Row(*fields[1:]) for fields in found if fields and fields[0] == "row"]
         stored = [StoredFile(*fields[1:]) for fields in found if fields and fields[0] == "file"]
         absences = [Absence(*fields[1:]) for fields in found if fields and fields[0] == "absence"]
-        unknown = IN_NO_ARCHIVE if self._job.source.kind == "archive" else NOT_FOUND
+        unknown = {"archive": IN_NO_ARCHIVE, "frames": NO_FOLDER}.get(self._job.source.kind, NOT_FOUND)
         absence = min(absences, key=_severity, default=unknown)
         make = fetch_shard if self._job.fetch_only else make_shard
         return make(self._job, split, shard, rows, stored, self._pool, visits, absence)

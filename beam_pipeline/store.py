@@ -68,6 +68,7 @@ class Absence:
 
 
 NOT_FOUND = Absence()
+NO_FOLDER = Absence(detail="no folder of frames in the store is named after this clip")
 IN_NO_ARCHIVE = Absence(detail="it is in none of the archives, and no other file of the store is named after it")
 
 

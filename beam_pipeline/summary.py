@@ -13,6 +13,7 @@ _ADVICE = (
     "give cookies or proxies. Where videos give nothing, upgrade yt-dlp, and add --retry permanent. "
     "docs/fetching_youtube.md tells more. Then run the same command again to go on."
 )
+_LOOKED_UP = ("local", "frames")  # kinds of source that only look into the store
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +97,13 @@ class Summary:
             return f"Stopped before the end: {self.unfinished}. {_ADVICE}"
         if self.exit_status == 1:
             not_found = all(split.failed.keys() == {"not_found"} for split in self.splits if split.asked)
-            if not_found and self.source == "local":
+            if not_found and self.source in _LOOKED_UP:
+                what, end = (
+                    ("a folder of frames", "") if self.source == "frames" else ("a file", ", with any extension")
+                )
                 return (
-                    "Not one of the clips has a file in source.store. Its name would be {id}_{start:06d}_{end:06d} or "
-                    "{id}, with any extension, in any folder: is it the right store for these annotations?"
+                    f"Not one of the clips has {what} in source.store. Its name would be {{id}}_{{start:06d}}_{{end:06d}} "
+                    f"or {{id}}{end}, in any folder: is it the right store for these annotations?"
                 )
             what = "fetched" if self.fetched else "written"
             return f"Not one clip could be {what}: status --csv says why for each."
@@ -110,9 +114,8 @@ class Summary:
         if self.fetched and any(split.failed for split in self.splits):
             return "Why each clip failed: the status command tells, with --csv for each clip."
         if any(split.failed for split in self.splits):
-            more = (
-                "run again when there is more in the store" if self.source == "local" else "docs/failures.md explains"
-            )
+            looked_up = self.source in _LOOKED_UP
+            more = "run again when there is more in the store" if looked_up else "docs/failures.md explains"
             return f"Why each clip failed is in clips-<split>.parquet; {more}."
         return "Complete."
 
