@@ -13,7 +13,11 @@ _ADVICE = (
     "give cookies or proxies. Where videos give nothing, upgrade yt-dlp, and add --retry permanent. "
     "docs/fetching_youtube.md tells more. Then run the same command again to go on."
 )
-_LOOKED_UP = ("local", "frames")  # kinds of source that only look into the store
+# Kinds of source that only look into the store: what they look for, and by which name.
+_LOOKED_UP = {
+    "local": ("a file", "{id}_{start:06d}_{end:06d} or {id}, with any extension"),
+    "frames": ("a folder of frames", "{id}_{start:06d}_{end:06d} or {id}"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +102,10 @@ class Summary:
         if self.exit_status == 1:
             not_found = all(split.failed.keys() == {"not_found"} for split in self.splits if split.asked)
             if not_found and self.source in _LOOKED_UP:
-                what, end = (
-                    ("a folder of frames", "") if self.source == "frames" else ("a file", ", with any extension")
-                )
+                what, name = _LOOKED_UP[self.source]
                 return (
-                    f"Not one of the clips has {what} in source.store. Its name would be {{id}}_{{start:06d}}_{{end:06d}} "
-                    f"or {{id}}{end}, in any folder: is it the right store for these annotations?"
+                    f"Not one of the clips has {what} in source.store. Its name would be {name}, in any folder: is it "
+                    "the right store for these annotations?"
                 )
             what = "fetched" if self.fetched else "written"
             return f"Not one clip could be {what}: status --csv says why for each."
