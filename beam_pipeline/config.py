@@ -17,12 +17,22 @@ from annotated_types import Interval, MinLen
 from pydantic import TypeAdapter, ValidationError
 
 from beam_pipeline.downloads import is_url
-from beam_pipeline.media.settings import Audio, Encode, Flow, MediaSettings
+from beam_pipeline.media.settings import TVL1_PRESETS, Audio, Encode, Flow, MediaSettings
 from beam_pipeline.shipped import shipped
 from beam_pipeline.sources.settings import Source
 from tf_data import contract
 
 Name = Annotated[str, MinLen(1)]
+
+# What stands in for keys of `encode` and `flow` that a configuration leaves out, where it isn't the types' default.
+_PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "i3d": {"encode": {}, "flow": {}},
+    # tvl1_flow_and_rgb_from_file.pbtxt and its calculators; docs/flow.md says how far this goes.
+    "mediapipe": {
+        "encode": {"shorter_side": None, "height": 256, "jpeg_quality": 100},
+        "flow": {"quality": 100, "rounding": "truncate"},
+    },
+}
 
 
 class ConfigError(Exception):
@@ -59,7 +69,7 @@ class Config:
     labels: Name | None = None
     classes: tuple[Name, ...] | Name | None = None
     relabel: bool = False
-    preset: Literal["i3d"] = "i3d"
+    preset: Literal["i3d", "mediapipe"] = "i3d"
     encode: Encode = field(default_factory=Encode)
     flow: Flow | None = None
     audio: Audio | None = None
@@ -177,10 +187,33 @@ def _prepare(values: dict[str, Any]) -> None:
     for key in ("encode", "limits"):
         if values.get(key) is None:
             values.pop(key, None)
+    _prepare_media(values)
     if isinstance(values.get("version"), int):
         values["version"] = str(values["version"])
     elif isinstance(values.get("version"), float):  # 1.10 has become 1.1 by now
         raise ConfigError("version: a number with a point must be a text: put it in quotes, as in version: '1.10'")
+
+
+def _prepare_media(values: dict[str, Any]) -> None:
+    """Fills in the rows that `preset` and `flow.method` name. What is no mapping is left to the check of types."""
+    row = _PRESETS.get(str(values.get("preset", "i3d")), {"encode": {}, "flow": {}})
+    encode = values.setdefault("encode", {})
+    if isinstance(encode, dict):
+        sides = {key: encode.pop(key, None) for key in ("shorter_side", "height")}
+        if None not in sides.values():
+            raise ConfigError("encode.shorter_side and encode.height both give the size of frames: leave one out")
+        is_given = set(sides.values()) != {None}
+        values["encode"] = row["encode"] | encode | (sides if is_given else {})
+    flow = values.get("flow")
+    if isinstance(flow, dict):
+        flow = values["flow"] = row["flow"] | flow
+        method = str(flow.get("method", "tvl1"))
+        if isinstance(flow.get("tvl1"), dict):
+            if method not in TVL1_PRESETS:
+                raise ConfigError(
+                    f"flow.tvl1 is for flow.method {' or '.join(TVL1_PRESETS)}, got flow.method {method}: leave one out"
+                )
+            flow["tvl1"] = dataclasses.asdict(TVL1_PRESETS[method]) | flow["tvl1"]
 
 
 def _prepare_source(source: dict[str, Any]) -> None:

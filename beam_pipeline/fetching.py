@@ -64,7 +64,7 @@ def _visit(job: Job, video_id: str, clips: Sequence[Clip], proxy: str | None) ->
         video_id=video_id,
         clips=tuple(clips),
         youtube=job.source.youtube,
-        target_px=job.media.encode.shorter_side,
+        target_px=job.media.encode.target_px,
         with_audio=job.media.audio is not None,
         store=job.store,
         proxy=proxy,

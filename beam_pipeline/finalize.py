@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from beam_pipeline import files
 from beam_pipeline.job import Job, RunError, writing_to
 from beam_pipeline.ledger import SCHEMA, LedgerRow, ShardState, StateRow, read_state, state_path, table
-from beam_pipeline.media.settings import MediaSettings
+from beam_pipeline.media.settings import Flow, MediaSettings
 from tf_data import contract
 
 _ROWS_PER_GROUP = 65_536
@@ -156,11 +156,17 @@ def _description(job: Job, split: str) -> dict[str, Any]:
         "labels": len(job.selections[split].label_list),
         "frame_rate": float(media.encode.fps),
         "features": features(media),
-        "flow": dataclasses.asdict(media.flow) if media.flow else None,
+        "flow": _flow_description(media.flow) if media.flow else None,
         "audio": dataclasses.asdict(media.audio) if media.audio else None,
         "configuration": job.configuration,
         "tools": {name: importlib.metadata.version(name) for name in _TOOLS},
     }
+
+
+def _flow_description(flow: Flow) -> dict[str, Any]:
+    """What readers want to know, in the same form for each method: `tvl1` is within `parameters`."""
+    settings = {key: value for key, value in dataclasses.asdict(flow).items() if key != "tvl1"}
+    return settings | {"parameters": flow.parameters}
 
 
 def features(media: MediaSettings) -> dict[str, dict[str, Any]]:
@@ -201,6 +207,7 @@ _CONTEXT = {
     **_dtypes("float32", _QUALITY, "mean_luma"),
 }
 _FLOW_CONTEXT = {
+    **dict.fromkeys((contract.FLOW_METHOD, contract.FLOW_PARAMETERS, contract.FLOW_ROUNDING), "string"),
     **_dtypes("string", contract.FLOW_PREFIX, "format"),
     **_dtypes("int64", contract.FLOW_PREFIX, "channels", "height", "width"),
     **_dtypes("float32", contract.FLOW_PREFIX, "frame_rate"),

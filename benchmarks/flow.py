@@ -30,7 +30,7 @@ import numpy as np
 
 from beam_pipeline.media.container import open_container
 from beam_pipeline.media.flow import METHODS, estimate_flow
-from beam_pipeline.media.settings import Encode
+from beam_pipeline.media.settings import Encode, Flow
 from beam_pipeline.media.tvl1 import TVL1
 from beam_pipeline.media.video import read_frames
 
@@ -69,7 +69,7 @@ def methods() -> dict[str, Estimator]:
     found = {
         "OpenCV's TV-L1": opencv(),
         "the same, τ + 1e-6": opencv(0.25 * (1 + 1e-6)),
-        **{name: lambda first, second, name=name: estimate_flow(first, second, name) for name in METHODS},
+        **{name: lambda first, second, name=name: estimate_flow(first, second, Flow(name)) for name in METHODS},
     }
     try:
         from skimage.registration import optical_flow_tvl1
@@ -174,7 +174,7 @@ def main() -> None:
     os.sched_setaffinity(0, {cores[-1]})
     cv2.setNumThreads(1)
     for name in METHODS:  # compiled, and loaded
-        estimate_flow(*pairs_of(videos / CLIPS[0], 1)[0], name)
+        estimate_flow(*pairs_of(videos / CLIPS[0], 1)[0], Flow(name))
     tables = {clip: measure(pairs_of(videos / clip, args.pairs)) for clip in CLIPS[: args.clips]}
     report(tables)
     os.sched_setaffinity(0, set(cores))

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_data import augment, geometry, sampling
-from tf_data.decoding import decode_views
+from tf_data.decoding import decode_views, image_size
 from tf_data.info import Info
 from tf_data.model_input import blank, normalise
 from tf_data.parsing import Boxes, ParsedClip, parse
@@ -108,7 +108,8 @@ def example(
             element[stream] = _audio(clip, time, making)
             continue
         encoded: tf.Tensor = clip.flow if stream == "flow" else clip.frames
-        where = _where(tf.io.extract_jpeg_shape(encoded[0])[:2], place, views, drawn, where)
+        frame_size = image_size(encoded[0], png=_is_png(stream, making))
+        where = _where(frame_size, place, views, drawn, where)
         levels = _pictures(stream, encoded, time, where, making, drawn)
         if flip is not None and making.flip_on_host:
             mirror = geometry.flip_flow if stream == "flow" else geometry.flip_rgb
@@ -223,7 +224,8 @@ def _pictures(stream: str, encoded: tf.Tensor, time: _Time, where: _Place, makin
         frames = sampling.flow_indices(frames, tf.size(encoded), reverse=time.reverse)
     # A number of windows that only the clip tells is decoded as one long one, and folded afterwards.
     folded = frames if frames.shape[0] else tf.reshape(frames, [1, -1])
-    levels = decode_views(encoded, folded, where.windows, channels=_CHANNELS[stream], exact=is_flow)
+    png, channels = _is_png(stream, making), _CHANNELS[stream]
+    levels = decode_views(encoded, folded, where.windows, channels=channels, exact=is_flow, png=png)
     if folded is not frames:
         levels = tf.reshape(levels, tf.concat([[-1], tf.shape(frames), tf.shape(levels)[2:]], axis=0))
         by_time = tf.transpose(levels, [1, 0, 2, 3, 4, 5])
@@ -247,6 +249,10 @@ def _pictures(stream: str, encoded: tf.Tensor, time: _Time, where: _Place, makin
         clip = tf.ensure_shape(levels[0], [views.num_frames, *(views.crop_size or (None, None)), 3])
         levels = augment.apply(views.augment, tf.cast(clip, tf.float32), subkey(drawn, AUGMENT))[tf.newaxis]
     return levels
+
+
+def _is_png(stream: str, making: Making) -> bool:
+    return stream == "flow" and making.info.flow is not None and making.info.flow.storage == "png"
 
 
 def _as_levels(values: tf.Tensor, dtype: tf.DType) -> tf.Tensor:

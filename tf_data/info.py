@@ -12,17 +12,23 @@ from typing import Any
 import tensorflow as tf
 
 from tf_data import contract
+from tf_data.decoding import PNG_SIGNATURE
 from tf_data.selection import features_of
 
 
 @dataclass(frozen=True, slots=True)
 class FlowInfo:
-    """How the optical flow was made and stored: -1 and 1 in a float element stand for -`bound_px` and `bound_px`."""
+    """How the optical flow was made and stored: -1 and 1 in a float element stand for -`bound_px` and `bound_px`.
+
+    `quality` is None and the others are `unknown` or empty where nothing says; `storage` is then told by the images.
+    """
 
     method: str
     bound_px: float
     storage: str
     quality: int | None
+    rounding: str = "unknown"
+    parameters: Mapping[str, Any] = field(default_factory=dict)  # of the method
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +141,22 @@ def probe_record(path: str, folder: str) -> Info:
         values = context[key].float_list.value or context[key].int64_list.value if key in context else ()
         return float(values[0]) if values else default
 
+    def text(key: str, default: str) -> str:
+        values = context[key].bytes_list.value if key in context else ()
+        return values[0].decode(errors="replace") if values else default
+
     flow = audio = None
     if contract.FLOW_ENCODED in lists:
-        flow = FlowInfo("unknown", number(contract.FLOW_SATURATION, 20.0), "unknown", None)
+        images = [image for step in lists[contract.FLOW_ENCODED].feature[:1] for image in step.bytes_list.value]
+        is_png = any(image.startswith(PNG_SIGNATURE) for image in images)
+        flow = FlowInfo(
+            method=text(contract.FLOW_METHOD, "unknown"),
+            bound_px=number(contract.FLOW_SATURATION, 20.0),
+            storage="png" if is_png else "unknown",
+            quality=None,
+            rounding=text(contract.FLOW_ROUNDING, "unknown"),
+            parameters=_json_object(text(contract.FLOW_PARAMETERS, "")),
+        )
     if contract.AUDIO_FLOATS in lists:
         audio = number(contract.AUDIO_SAMPLE_RATE, 48_000.0)
     return Info(
@@ -152,6 +171,15 @@ def probe_record(path: str, folder: str) -> Info:
         audio_sample_rate=audio,
         splits={},
     )
+
+
+def _json_object(text: str) -> Mapping[str, Any]:
+    """What a text of a record says; nothing where it is no JSON object, for it is of others' making."""
+    try:
+        values = json.loads(text)
+    except ValueError:
+        return {}
+    return values if isinstance(values, dict) else {}
 
 
 def _metadata_path(folder: str, split: str) -> str:
@@ -180,7 +208,12 @@ def _flow_info(values: Mapping[str, Any] | None) -> FlowInfo | None:
     if not values:
         return None
     return FlowInfo(
-        values.get("method", ""), float(values["bound_px"]), values.get("storage", ""), values.get("quality")
+        values.get("method", ""),
+        float(values["bound_px"]),
+        values.get("storage", ""),
+        values.get("quality"),
+        values.get("rounding", "nearest"),
+        values.get("parameters", {}),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,7 @@ def _context(task: ClipTask, crc32c: int, frames: Frames, has_audio: bool) -> di
         contract.LABEL_INDEX: task.label_index,
         contract.LABEL_STRING: clip.label,
         contract.LABEL_TEXT: clip.label,
-        **_image_context(contract.IMAGE_PREFIX, frames, task.settings),
+        **_image_context(contract.IMAGE_PREFIX, "JPEG", frames, task.settings),
         f"{contract.IMAGE_PREFIX}/colorspace": "RGB",
         f"{source}/uri": task.uri,
         f"{source}/bytes": task.size,
@@ -144,9 +145,9 @@ def _context(task: ClipTask, crc32c: int, frames: Frames, has_audio: bool) -> di
     }
 
 
-def _image_context(prefix: str, frames: Frames, settings: MediaSettings) -> dict[str, Any]:
+def _image_context(prefix: str, image_format: str, frames: Frames, settings: MediaSettings) -> dict[str, Any]:
     return {
-        f"{prefix}/format": "JPEG",
+        f"{prefix}/format": image_format,
         f"{prefix}/channels": 3,
         f"{prefix}/height": frames.height,
         f"{prefix}/width": frames.width,
@@ -156,8 +157,12 @@ def _image_context(prefix: str, frames: Frames, settings: MediaSettings) -> dict
 
 def _flow_context(flow: FlowFrames, frames: Frames, settings: MediaSettings) -> dict[str, Any]:
     assert settings.flow
+    image_format = "PNG" if settings.flow.storage == "png" else "JPEG"
     return {
-        **_image_context(contract.FLOW_PREFIX, frames, settings),
+        **_image_context(contract.FLOW_PREFIX, image_format, frames, settings),
+        contract.FLOW_METHOD: settings.flow.method,
+        contract.FLOW_PARAMETERS: json.dumps(settings.flow.parameters, sort_keys=True, separators=(",", ":")),
+        contract.FLOW_ROUNDING: settings.flow.rounding,
         contract.FLOW_SATURATION: float(settings.flow.bound_px),
         f"{contract.QUALITY_PREFIX}/clipped_flow": float(flow.clipped),
         f"{contract.QUALITY_PREFIX}/mean_flow_px": float(flow.mean_px),

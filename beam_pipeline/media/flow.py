@@ -1,8 +1,8 @@
-"""Dense optical flow between neighbouring frames, and the JPEG images that carry it in a record.
+"""Dense optical flow between neighbouring frames, and the images that carry it in a record.
 
 A flow image holds a pair's displacement in pixels, from the first frame to the second: R = x, G = y, B = 0, each level
-round((clip(v, ±bound) + bound) / (2·bound)·255). The images are JPEG without chroma subsampling: 4:2:0 bleeds x into y
-by up to 5 pixels at a bound of 20, 4:4:4 at quality 95 stays within 3 at worst and 0.1 on average.
+(clip(v, ±bound) + bound) / (2·bound)·255, rounded. JPEG images are without chroma subsampling: 4:2:0 bleeds x into y by
+several pixels at a bound of 20 (benchmarks/flow_storage.py).
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import cv2
 import numpy as np
 import simplejpeg
 
 from beam_pipeline.clips import ClipError
+from beam_pipeline.media.png import encode_png, is_png
 from beam_pipeline.media.settings import Flow
 
 Estimator = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -28,7 +30,7 @@ class FlowFrames:
     """The flow of one clip.
 
     Attributes:
-      encoded: T − 1 JPEG images; image k is the flow from frame k to frame k + 1.
+      encoded: T − 1 JPEG or PNG images; image k is the flow from frame k to frame k + 1.
       clipped: the share, 0 to 1, of vector components that lie beyond ±bound and were clipped to it.
       mean_px: the mean length of the vectors in pixels, before clipping.
     """
@@ -43,24 +45,22 @@ def encode_flow(luma: Sequence[np.ndarray], flow: Flow) -> FlowFrames:
 
     Args:
       luma: T grey frames, uint8 (height, width), all of one size.
-      flow: method, bound in pixels, storage and JPEG quality.
+      flow: how to estimate and to store it.
 
     Returns:
       T − 1 images (none for a clip of one frame), the same bytes on any x86-64 processor.
 
     Raises:
       ClipError: `unsupported` for frames that the method can't work on: too small, or of several sizes.
-      ValueError: for a method or a storage that does not exist.
+      ValueError: for a method, a storage or a rounding that does not exist.
     """
-    if flow.storage != "jpeg444":
-        raise ValueError(f"flow.storage must be jpeg444, got {flow.storage!r}")
     encoded: list[bytes] = []
     num_clipped, num_components, sum_px = 0, 0, 0.0
     with _portable_opencv():
-        estimate = _estimator(flow.method)
+        estimate = _estimator(flow)
         for previous, following in pairwise(luma):
             vectors = _estimate(estimate, previous, following, flow.method)
-            encoded.append(_encode(vectors, flow.bound_px, flow.quality))
+            encoded.append(encode_levels(levels_of(vectors, flow.bound_px, flow.rounding), flow.storage, flow.quality))
             num_clipped += int(np.count_nonzero(np.abs(vectors) > flow.bound_px))
             num_components += vectors.size
             squares = vectors * vectors
@@ -69,82 +69,122 @@ def encode_flow(luma: Sequence[np.ndarray], flow: Flow) -> FlowFrames:
     return FlowFrames(encoded, num_clipped / count, 2 * sum_px / count)
 
 
-def estimate_flow(previous: np.ndarray, following: np.ndarray, method: str) -> np.ndarray:
+def estimate_flow(previous: np.ndarray, following: np.ndarray, flow: Flow) -> np.ndarray:
     """Returns the displacement of every pixel of `previous` towards `following`, float32 (height, width, 2).
 
     Args:
       previous: a grey frame, uint8 (height, width).
       following: the frame after it, of the same size.
-      method: `tvl1`, `dis` or `farneback`.
+      flow: the method and its parameters; how it is stored doesn't matter here.
 
     Returns:
       (x, y) in pixels, x to the right and y downwards; the same bits on any x86-64 processor.
 
     Raises:
       ClipError: `unsupported` for frames that the method can't work on.
-      ValueError: for another method.
+      ValueError: for a method that does not exist.
     """
     with _portable_opencv():
-        return _estimate(_estimator(method), previous, following, method)
+        return _estimate(_estimator(flow), previous, following, flow.method)
+
+
+def levels_of(vectors: np.ndarray, bound_px: float, rounding: str) -> np.ndarray:
+    """Returns the image of a flow field, uint8 (height, width, 3).
+
+    Args:
+      vectors: float32 (height, width, 2), (x, y) in pixels.
+      bound_px: what levels 0 and 255 stand for.
+      rounding: `nearest`, or `truncate`: in float32 as MediaPipe's flow_quantizer_model.cc, which it equals bit by bit.
+
+    Raises:
+      ValueError: for another rounding.
+    """
+    bound = np.float32(bound_px)
+    levels = np.zeros((*vectors.shape[:2], 3), np.uint8)
+    if rounding == "nearest":
+        levels[..., :2] = np.rint((np.clip(vectors, -bound, bound) + bound) * np.float32(255 / (2 * bound_px)))
+    elif rounding == "truncate":
+        levels[..., :2] = np.clip((vectors + bound) / (bound + bound), 0, 1) * np.float32(255)
+    else:
+        raise ValueError(f"flow.rounding must be nearest or truncate, got {rounding!r}")
+    return levels
+
+
+def encode_levels(levels: np.ndarray, storage: str, quality: int) -> bytes:
+    """Returns an image as a record stores it.
+
+    Args:
+      levels: uint8 (height, width, 3), x, y and nothing.
+      storage: `jpeg444` or `png`.
+      quality: of JPEG.
+
+    Raises:
+      ValueError: for another storage.
+    """
+    if storage == "jpeg444":
+        return simplejpeg.encode_jpeg(levels, quality=quality, colorspace="RGB", colorsubsampling="444", fastdct=False)
+    if storage == "png":
+        return encode_png(levels)
+    raise ValueError(f"flow.storage must be jpeg444 or png, got {storage!r}")
 
 
 def decode_flow(encoded: bytes, bound_px: float) -> np.ndarray:
     """Returns the vectors of one flow image, float32 (height, width, 2): (x, y) in pixels, within ±bound_px.
 
     A level is 2·bound/255 pixels, so no motion, which lies between the levels 127 and 128, reads as half of one.
+
+    Args:
+      encoded: JPEG or PNG.
+      bound_px: what levels 0 and 255 stand for.
     """
-    levels = simplejpeg.decode_jpeg(encoded, colorspace="RGB", fastdct=False)[..., :2]
-    return levels.astype(np.float32) * np.float32(2 * bound_px / 255) - np.float32(bound_px)
+    if is_png(encoded):
+        levels: np.ndarray = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB)  # type: ignore
+    else:
+        levels = simplejpeg.decode_jpeg(encoded, colorspace="RGB", fastdct=False)
+    return levels[..., :2].astype(np.float32) * np.float32(2 * bound_px / 255) - np.float32(bound_px)
 
 
-def _encode(vectors: np.ndarray, bound_px: float, quality: int) -> bytes:
-    bound = np.float32(bound_px)
-    levels = np.zeros((*vectors.shape[:2], 3), np.uint8)
-    levels[..., :2] = np.rint((np.clip(vectors, -bound, bound) + bound) * np.float32(255 / (2 * bound_px)))
-    return simplejpeg.encode_jpeg(levels, quality=quality, colorspace="RGB", colorsubsampling="444", fastdct=False)
-
-
-def _tvl1() -> Estimator:
-    """Zach, Pock and Bischof 2007 with OpenCV's defaults: the flow that I3D was trained on."""
+def _tvl1(flow: Flow) -> Estimator:
+    """Zach, Pock and Bischof 2007; with OpenCV's parameters, the flow that I3D was trained on."""
     from beam_pipeline.media.tvl1 import TVL1  # only here: numba takes half a second to load
 
-    of_size = functools.cache(TVL1)
+    assert flow.tvl1
+    of_size = functools.cache(functools.partial(TVL1, parameters=flow.tvl1))
     return lambda previous, following: of_size(*previous.shape)(previous, following)
 
 
-def _dis() -> Estimator:
-    """Kroeger et al. 2016, dense inverse search, OpenCV's preset `medium`: 200 times as fast as TV-L1."""
+def _dis(flow: Flow) -> Estimator:
+    """Kroeger et al. 2016, dense inverse search."""
+    del flow
     estimator = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)  # type: ignore[attr-defined]
     return lambda previous, following: estimator.calc(previous, following, None)
 
 
-def _farneback() -> Estimator:
-    """Farnebäck 2003 with the parameters of denseflow, mmaction2's extractor, so that its users get its flow."""
-
-    def estimate(previous: np.ndarray, following: np.ndarray) -> np.ndarray:
-        scale, levels, window, iterations, neighbourhood, sigma = 0.702, 5, 10, 2, 7, 1.5
-        gaussian = cv2.OPTFLOW_FARNEBACK_GAUSSIAN
-        return cv2.calcOpticalFlowFarneback(
-            previous, following, None, scale, levels, window, iterations, neighbourhood, sigma, gaussian
-        )
-
-    return estimate
+def _farneback(flow: Flow) -> Estimator:
+    """Farnebäck 2003."""
+    options: dict[str, Any] = flow.parameters | {"flags": cv2.OPTFLOW_FARNEBACK_GAUSSIAN}
+    return lambda previous, following: cv2.calcOpticalFlowFarneback(previous, following, None, **options)
 
 
-_METHODS: dict[str, Callable[[], Estimator]] = {"tvl1": _tvl1, "dis": _dis, "farneback": _farneback}
+_METHODS: dict[str, Callable[[Flow], Estimator]] = {
+    "tvl1": _tvl1,
+    "tvl1_fast": _tvl1,
+    "dis": _dis,
+    "farneback": _farneback,
+}
 METHODS = tuple(_METHODS)
 
 # Below this OpenCV's DIS reads beyond its patches: not-a-numbers or a segmentation fault for 8 to 15 pixels.
-_MIN_SIDE_PX = {"dis": 16, "tvl1": 2}  # TV-L1: a gradient takes two
+_MIN_SIDE_PX = {"dis": 16, "tvl1": 2, "tvl1_fast": 2}  # TV-L1: a gradient takes two
 
 # Repeated source frames need no estimate where the method gives exactly zero for them. Farneback does not.
-_STILL_IS_ZERO = frozenset({"tvl1", "dis"})
+_STILL_IS_ZERO = frozenset({"tvl1", "tvl1_fast", "dis"})
 
 
-def _estimator(method: str) -> Estimator:
-    if method not in _METHODS:
-        raise ValueError(f"flow.method must be one of {', '.join(METHODS)}, got {method!r}")
-    return _METHODS[method]()
+def _estimator(flow: Flow) -> Estimator:
+    if flow.method not in _METHODS:
+        raise ValueError(f"flow.method must be one of {', '.join(METHODS)}, got {flow.method!r}")
+    return _METHODS[flow.method](flow)
 
 
 def _estimate(estimate: Estimator, previous: np.ndarray, following: np.ndarray, method: str) -> np.ndarray:

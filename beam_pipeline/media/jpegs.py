@@ -26,7 +26,12 @@ class FrameEncoder:
     def __init__(self, first: VideoFrame, encode: Encode, sample_aspect_ratio: Fraction | None, keep_luma: bool):
         self.orientation: Orientation = orientation_of(first)
         self.size: OutputSize = output_size(
-            first.width, first.height, self.orientation.transpose, encode.shorter_side, sample_aspect_ratio
+            first.width,
+            first.height,
+            self.orientation.transpose,
+            encode.target_px,
+            sample_aspect_ratio,
+            by_height=encode.height is not None,
         )
         self.source_width: int = first.width
         self.source_height: int = first.height

@@ -91,18 +91,26 @@ def turned(plane: np.ndarray, orientation: Orientation) -> np.ndarray:
 
 
 def output_size(
-    width: int, height: int, transposed: bool, shorter_side: int, sample_aspect_ratio: Fraction | None
+    width: int,
+    height: int,
+    transposed: bool,
+    target_px: int,
+    sample_aspect_ratio: Fraction | None,
+    *,
+    by_height: bool = False,
 ) -> OutputSize:
-    """Returns the size to scale stored frames to, so that they are displayed with the asked shorter side.
+    """Returns the size to scale stored frames to, so that they are displayed with the asked shorter side or height.
 
     Args:
       width: of the stored frames, pixels.
       height: likewise.
       transposed: whether frames are displayed on their side.
-      shorter_side: pixels of the displayed frame's shorter side. The longer one becomes the nearest even number.
+      target_px: pixels of the displayed frame's shorter side. The longer one becomes the nearest even number.
       sample_aspect_ratio: a stored pixel's width / height where it is to be applied, else None.
+      by_height: `target_px` are of the displayed frame's height, and the width becomes the even number at or below its
+        share, as in MediaPipe's scale_image_utils.cc.
 
-    A source that has the asked shorter side already (and square pixels) keeps its size, even an odd one.
+    A source that has the asked side already (and square pixels) keeps its size, even an odd one.
 
     Raises:
       ClipError: `too_large` for a source side over 8192 or an output side over 4096 pixels.
@@ -110,23 +118,20 @@ def output_size(
     if max(width, height) > MAX_SOURCE_SIDE_PX:
         raise ClipError("too_large", f"frames of {width}x{height} pixels; at most {MAX_SOURCE_SIDE_PX} a side are read")
     shown_width = width * (sample_aspect_ratio or 1)
-    shorter = min(shown_width, height)
-    if (shown_width, shorter) == (width, shorter_side):
+    given_is_width = transposed if by_height else shown_width < height
+    given, other = (shown_width, height) if given_is_width else (height, shown_width)
+    if (shown_width, given) == (width, target_px):
         size = OutputSize(width, height, False)
     else:
-        longer = _nearest_even(Fraction(max(shown_width, height)) * shorter_side / shorter)
-        wide = shown_width >= height
-        size = OutputSize(*((longer, shorter_side) if wide else (shorter_side, longer)), shorter < shorter_side)
+        scaled = Fraction(other) * target_px / given
+        even = 2 * max(1, int(scaled / 2 if by_height else scaled / 2 + Fraction(1, 2)))
+        size = OutputSize(*((target_px, even) if given_is_width else (even, target_px)), given < target_px)
     if max(size.width, size.height) > MAX_OUTPUT_SIDE_PX:
         shown = (size.height, size.width) if transposed else (size.width, size.height)
         raise ClipError(
             "too_large", f"frames would be {shown[0]}x{shown[1]} pixels; at most {MAX_OUTPUT_SIDE_PX} a side"
         )
     return size
-
-
-def _nearest_even(length: Fraction) -> int:
-    return 2 * max(1, int(length / 2 + Fraction(1, 2)))
 
 
 class Scaler:

@@ -57,7 +57,7 @@ def test_all_errors_at_once_each_with_key_value_and_range() -> None:
         "--set: source.trimmed must be true or false or whole, got 'maybe'",
         "--set: encode.fps must be a number or a fraction such as 30000/1001 above 0 to 240, got 'never'",
         "--set: encode.jpeg_quality must be a whole number from 1 to 100, got 950",
-        "--set: flow.method must be tvl1 or dis or farneback, got 'tv1'",
+        "--set: flow.method must be tvl1 or tvl1_fast or dis or farneback, got 'tv1'",
         "--set: flow.bond_px is no key of the configuration; did you mean bound_px?",
         "--set: limits.wall_s must be a number above 0 to 10000000 or auto, got -1",
         "--set: workers must be a whole number from 1 to 1024 or auto, got 'some'",

@@ -30,6 +30,9 @@ SETTINGS = {
     "frames, flow and sound": MediaSettings(Encode(shorter_side=64), Flow(method="dis"), Audio()),
     "TV-L1": MediaSettings(Encode(shorter_side=32, fps=Encode().fps / 5), Flow()),
     "Farneback": MediaSettings(Encode(shorter_side=32), Flow(method="farneback")),
+    "PNG, truncated, by height": MediaSettings(
+        Encode(shorter_side=None, height=40), Flow("dis", storage="png", rounding="truncate")
+    ),
     "upscaled, bicubic": MediaSettings(Encode(shorter_side=200, resize="bicubic", jpeg_quality=80)),
 }
 

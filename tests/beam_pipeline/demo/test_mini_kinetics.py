@@ -20,7 +20,7 @@ from beam_pipeline.demo.scenes import HEIGHT_PX, MOTIONS, WIDTH_PX, draw, make_s
 from beam_pipeline.media.audio import read_audio
 from beam_pipeline.media.container import open_container
 from beam_pipeline.media.flow import estimate_flow
-from beam_pipeline.media.settings import Audio
+from beam_pipeline.media.settings import Audio, Flow
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_one_is_stored_on_its_side_and_shown_upright(made: MiniKinetics) -> None
     assert (frames[0].width, frames[0].height) == (HEIGHT_PX, WIDTH_PX)
     assert {frame.rotation for frame in frames} == {-90}  # to be turned clockwise, as PyAV counts
     first, second = (np.ascontiguousarray(np.rot90(f.to_ndarray(format="gray"), -1)) for f in (frames[0], frames[-1]))
-    x, y = estimate_flow(first, second, "dis").mean(axis=(0, 1))
+    x, y = estimate_flow(first, second, Flow("dis")).mean(axis=(0, 1))
     assert y < -5 * abs(x)
 
 
@@ -204,7 +204,7 @@ def test_racing_is_faster_than_drifting() -> None:
 def mean_flow(label: str, seed: int) -> np.ndarray:
     scene = make_scene(label, np.random.default_rng(seed))
     first, second = (draw(scene, time_s).mean(axis=2).astype(np.uint8) for time_s in (1.0, 1.0 + 1 / FPS))
-    return estimate_flow(first, second, "dis").mean(axis=(0, 1))
+    return estimate_flow(first, second, Flow("dis")).mean(axis=(0, 1))
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_flowers_turn_and_grow_the_way_their_class_says(label: str, rotation: in
     for seed in range(8):
         scene = make_scene(label, np.random.default_rng(seed))
         first, second = (draw(scene, t).mean(axis=2).astype(np.uint8) for t in (0.0, 1 / FPS))
-        vectors = estimate_flow(first, second, "dis")
+        vectors = estimate_flow(first, second, Flow("dis"))
         y, x = np.mgrid[:HEIGHT_PX, :WIDTH_PX]
         for flower in scene.flowers:
             dx = x - (flower.x_px - 34)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from beam_pipeline.media.flow import estimate_flow
-from beam_pipeline.media.settings import TVL1Parameters
+from beam_pipeline.media.settings import Flow, TVL1Parameters
 from beam_pipeline.media.tvl1 import TVL1
 from tests.beam_pipeline.media.test_flow import real_luma, texture
 
@@ -164,10 +164,11 @@ def test_the_frame_between_two_pairs_is_prepared_once_and_gives_the_same() -> No
 DIGEST = """
 import hashlib
 from beam_pipeline.media.flow import estimate_flow
+from beam_pipeline.media.settings import Flow
 from tests.beam_pipeline.media.test_tvl1 import moved, texture
 import numpy as np
 first = texture(75, 101)
-flow = estimate_flow(first, moved(first, np.full((75, 101, 2), (1.3, 0.7), np.float32)), "tvl1")
+flow = estimate_flow(first, moved(first, np.full((75, 101, 2), (1.3, 0.7), np.float32)), Flow())
 print(hashlib.sha256(flow.tobytes()).hexdigest())
 """
 
@@ -183,4 +184,4 @@ def test_other_processors_give_the_same_bits(cpu: str) -> None:
         capture_output=True,
         text=True,
     )
-    assert done.stdout.strip() == hashlib.sha256(estimate_flow(first, second, "tvl1").tobytes()).hexdigest()
+    assert done.stdout.strip() == hashlib.sha256(estimate_flow(first, second, Flow()).tobytes()).hexdigest()
