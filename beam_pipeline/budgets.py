@@ -10,12 +10,13 @@ _BASE_S = 20.0  # opening, seeking, and a machine that is busy with other things
 # CPU seconds a second of footage. Real 1080p H.264 takes 0.13 (benchmarks/producer.py), 4K AV1 in software about 2.
 _DECODING = 10.0
 # A pair of 340×256 frames takes 5.5 ms by DIS and 11 ms by Farneback.
-_FLOW_S_PER_PAIR = {"farneback": 0.1, "dis": 0.05}
+_FLOW_S_PER_PAIR = {"farneback": 0.1, "dis": 0.05, "imported": 0.05}
 # TV-L1 goes on until it converges, and takes at most an eighth of this where it makes all the sweeps that it may, a
 # warp and a median filter counted in sweeps: so for the defaults, and for each parameter at the end of its range.
 _SWEEP_S, _MEDIAN_SWEEPS, _WARP_SWEEPS = 1e-3, 3, 6
 _FLOW_PIXELS = 340 * 256
 _WIDEST_ASPECT = 2.4  # of a clip whose frames we have not seen
+_FOLDER_SIDE_PX = 1080  # the shorter side of frames that are taken as they are
 _SEEKING = 0.05  # a second of video that lies before the clip, where it can't be found by seeking
 _WALL_PER_CPU = 10.0
 
@@ -32,7 +33,7 @@ def budget(clip: Clip, media: MediaSettings, limits: Limits) -> tuple[float, flo
     if limits.cpu_s_per_s == "auto":
         per_second = _DECODING
         if media.flow:
-            pixels = _WIDEST_ASPECT * encode.target_px**2
+            pixels = _WIDEST_ASPECT * (_FOLDER_SIDE_PX if media.frame_folders else encode.target_px) ** 2
             per_second += _flow_s_per_pair(media.flow) * float(encode.fps) * max(1.0, pixels / _FLOW_PIXELS)
     else:
         per_second = limits.cpu_s_per_s

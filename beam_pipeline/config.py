@@ -86,7 +86,11 @@ class Config:
         """The part that decides a record's pixels and samples."""
         trimmed = self.source.trimmed
         return MediaSettings(
-            self.encode, self.flow, self.audio, trimmed if trimmed == "whole" else "true" if trimmed else "false"
+            self.encode,
+            self.flow,
+            self.audio,
+            trimmed if trimmed == "whole" else "true" if trimmed else "false",
+            frame_folders=self.source.kind == "frames",
         )
 
 
@@ -187,11 +191,30 @@ def _prepare(values: dict[str, Any]) -> None:
     for key in ("encode", "limits"):
         if values.get(key) is None:
             values.pop(key, None)
+    _prepare_frames(values)
     _prepare_media(values)
     if isinstance(values.get("version"), int):
         values["version"] = str(values["version"])
     elif isinstance(values.get("version"), float):  # 1.10 has become 1.1 by now
         raise ConfigError("version: a number with a point must be a text: put it in quotes, as in version: '1.10'")
+
+
+def _prepare_frames(values: dict[str, Any]) -> None:
+    """Checks and settles what `encode` says of folders of frames, which are taken as they are."""
+    source, encode = values.get("source"), values.setdefault("encode", {})
+    if not isinstance(source, dict) or source.get("kind") != "frames" or not isinstance(encode, dict):
+        return
+    problems = [
+        f"encode.{key} must be left out with source.kind frames, which takes frames as they are, got {encode[key]!r}"
+        for key in ("shorter_side", "height", "resize", "apply_sar")
+        if encode.get(key) is not None
+    ]
+    if encode.get("fps") is None:
+        problems.append("encode.fps is missing; with source.kind frames it is the rate at which they were extracted")
+    if problems:
+        raise ConfigError("\n".join(problems))
+    source.setdefault("trimmed", "whole")
+    encode |= {"shorter_side": None, "height": None}
 
 
 def _prepare_media(values: dict[str, Any]) -> None:
@@ -292,6 +315,16 @@ def _source_problems(config: Config) -> list[str]:
     ]
     if is_url(source.store):
         problems.append(f"source.store must be a folder or a URL of Beam's such as gs://…, got {source.store!r}")
+    if source.kind == "frames":
+        if "://" in source.store:
+            problems.append(
+                "source.store: folders of frames are read from disks of this machine, which a store elsewhere can be "
+                f"mounted as, got {source.store!r}"
+            )
+        if config.audio:
+            problems.append("audio must be left out with source.kind frames: folders of frames have no sound")
+    elif config.flow and config.flow.method == "imported":
+        problems.append(f"flow.method imported is for source.kind frames, got source.kind {source.kind}")
     if source.kind == "archive":
         problems += [
             f"source.archives.{split} must name the archives of splits.{split} or a .txt list of them, got none"

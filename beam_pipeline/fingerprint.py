@@ -57,7 +57,7 @@ def run_settings(job: Job, split: str) -> dict[str, Any]:
     return {
         "record_revision": RECORD_REVISION,
         "name": job.name,
-        "source": {"trimmed": media.trimmed},
+        "source": {"trimmed": media.trimmed} | ({"kind": "frames"} if media.frame_folders else {}),
         "encode": {**dataclasses.asdict(media.encode), "fps": str(media.encode.fps)},
         "flow": dataclasses.asdict(media.flow) if media.flow else None,
         "audio": dataclasses.asdict(media.audio) if media.audio else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from beam_pipeline.clips import ClipError
 from beam_pipeline.media.audio import AudioTrack, read_audio
 from beam_pipeline.media.container import open_container, open_file
 from beam_pipeline.media.flow import FlowFrames, encode_flow
+from beam_pipeline.media.frame_folders import FrameFolder, list_folder, read_folder
 from beam_pipeline.media.phash import perceptual_hash
 from beam_pipeline.media.settings import MediaSettings
 from beam_pipeline.media.task import ClipTask, EncodedClip, FileError
@@ -25,18 +27,22 @@ _TOO_LITTLE_MEMORY = "needs more memory than limits.memory_mib allows"
 
 
 def encode_clip(task: ClipTask) -> EncodedClip:
-    """Decodes and encodes one clip, unless its file is the one that `task.known_crc32c` speaks of.
+    """Decodes and encodes one clip, unless its file or folder is the one that `task.known_crc32c` speaks of.
 
     Raises:
       FileError: the file can't become a record; the reason is a class of `clips.REASONS`.
       ClipError: `not_found` or `unreadable`, where not even its bytes can be read; `out_of_memory`, which is the
         limit's doing as much as the file's, so that the same file is tried again.
     """
-    crc32c = _checksum(task.path)
+    settings = task.settings
+    folder = list_folder(task.path, settings.flow) if settings.frame_folders else None
+    crc32c = folder.crc32c if folder else _checksum(task.path)
     if crc32c == task.known_crc32c:
         return EncodedClip(crc32c)
+    if folder:
+        task = replace(task, size=folder.bytes)
     try:
-        return _encode(task, crc32c)
+        return _encode(task, crc32c, folder)
     except ClipError as error:
         raise FileError(error.reason, error.detail, crc32c) from error
     except (MemoryError, av.error.MemoryError) as error:
@@ -47,6 +53,10 @@ def encode_clip(task: ClipTask) -> EncodedClip:
         raise
     except av.error.FFmpegError as error:
         raise FileError("unreadable", f"libav: {error.strerror}", crc32c) from error
+    except OSError as error:
+        if folder is None:
+            raise
+        raise ClipError("unreadable", f"can't be read: {error.strerror or error}") from error
 
 
 def _checksum(path: str) -> int:
@@ -62,24 +72,28 @@ def _checksum(path: str) -> int:
     return int.from_bytes(checksum.digest(), "big")
 
 
-def _encode(task: ClipTask, crc32c: int) -> EncodedClip:
+def _encode(task: ClipTask, crc32c: int, folder: FrameFolder | None) -> EncodedClip:
     settings, clip = task.settings, task.clip
-    with open_container(task.path) as container:
-        frames = read_frames(
-            container,
-            clip.start_us,
-            clip.end_us,
-            settings.trimmed,
-            settings.encode,
-            keep_luma=settings.flow is not None,
-        )
-        has_audio = bool(container.streams.audio)
     audio = flow = None
+    has_audio = False
+    if folder:
+        frames, flow = read_folder(folder, clip, settings)
+    else:
+        with open_container(task.path) as container:
+            frames = read_frames(
+                container,
+                clip.start_us,
+                clip.end_us,
+                settings.trimmed,
+                settings.encode,
+                keep_luma=settings.flow is not None,
+            )
+            has_audio = bool(container.streams.audio)
     if settings.audio:
         with open_container(task.path) as container:
             audio = read_audio(container, frames.start_s, frames.duration_s, settings.audio)
         has_audio = audio.has_audio
-    if settings.flow:
+    if settings.flow and not flow:
         flow = encode_flow(frames.luma, settings.flow)
     context = _context(task, crc32c, frames, has_audio)
     interval_us = 1_000_000 / settings.encode.fps

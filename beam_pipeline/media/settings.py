@@ -72,6 +72,7 @@ TVL1_PRESETS = {
 """The methods that are TV-L1, and their parameters; what a configuration gives replaces a row's value by value."""
 
 _OTHER_PARAMETERS: dict[str, dict[str, float | str]] = {
+    "imported": {},  # whoever made it knows
     # OpenCV's DISOPTICAL_FLOW_PRESET_MEDIUM.
     "dis": {"preset": "medium"},
     # Those of denseflow, mmaction2's extractor, so that its users get its flow; under OpenCV's names.
@@ -92,7 +93,7 @@ class Flow:
     """Optical flow, and the images that carry it: R = x, G = y, B = 0.
 
     Attributes:
-      method: how it is estimated.
+      method: how it is estimated; `imported` is taken from a folder of images (`media.frame_folders`).
       bound_px: what lies beyond ±bound_px is clipped to it.
       storage: `jpeg444`, JPEG without chroma subsampling, or `png`, which loses nothing but the rounding.
       quality: of JPEG; PNG has none.
@@ -103,7 +104,7 @@ class Flow:
       ValueError: `tvl1` is given for another method.
     """
 
-    method: Literal["tvl1", "tvl1_fast", "dis", "farneback"] = "tvl1"
+    method: Literal["tvl1", "tvl1_fast", "dis", "farneback", "imported"] = "tvl1"
     bound_px: Annotated[float, Interval(gt=0, le=255)] = 20.0
     storage: Literal["jpeg444", "png"] = "jpeg444"
     quality: Annotated[int, Interval(ge=1, le=100)] = 95
@@ -135,10 +136,12 @@ class MediaSettings:
     """All that decides a record's pixels and samples; `flow` and `audio` are None where they are not asked for.
 
     `trimmed` says what the files of the store hold: `true`, just the clip; `false`, the whole video, to be cut at the
-    annotated times; `whole`, a file of which all is taken.
+    annotated times; `whole`, a file of which all is taken. With `frame_folders` they are folders of images, whose size
+    `encode` does not give.
     """
 
     encode: Encode = Encode()
     flow: Flow | None = None
     audio: Audio | None = None
     trimmed: Literal["true", "false", "whole"] = "true"
+    frame_folders: bool = False

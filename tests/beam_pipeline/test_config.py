@@ -57,7 +57,7 @@ def test_all_errors_at_once_each_with_key_value_and_range() -> None:
         "--set: source.trimmed must be true or false or whole, got 'maybe'",
         "--set: encode.fps must be a number or a fraction such as 30000/1001 above 0 to 240, got 'never'",
         "--set: encode.jpeg_quality must be a whole number from 1 to 100, got 950",
-        "--set: flow.method must be tvl1 or tvl1_fast or dis or farneback, got 'tv1'",
+        "--set: flow.method must be tvl1 or tvl1_fast or dis or farneback or imported, got 'tv1'",
         "--set: flow.bond_px is no key of the configuration; did you mean bound_px?",
         "--set: limits.wall_s must be a number above 0 to 10000000 or auto, got -1",
         "--set: workers must be a whole number from 1 to 1024 or auto, got 'some'",
@@ -95,7 +95,7 @@ def test_of_a_source_every_wrong_key_is_named() -> None:
         "source.youtube.options={1: a}",
     )
     assert found == [
-        "--set: source.kind must be local or youtube or archive, got 'tube'",
+        "--set: source.kind must be local or youtube or archive or frames, got 'tube'",
         "--set: source.archives.train.0 must be a text, got 3",
         "--set: source.replacements must be a list, got 7",
         "--set: source.requests_per_minute must be a number above 0 to 6000, got 0",
@@ -231,3 +231,34 @@ def test_shipped_configurations_need_nothing_else_to_fetch(name: str) -> None:
             assert lists == (f"https://s3.amazonaws.com/kinetics/{folder}/{split}/{name}_{split}_path.txt",)
             for path in config.splits[split].annotations:
                 assert path.startswith(f"https://s3.amazonaws.com/kinetics/{folder}/annotations/{split}.")
+
+
+FRAMES = ["source.kind=frames", "encode.fps=30"]
+
+
+def test_folders_of_frames_are_taken_whole_and_keep_their_size() -> None:
+    config = load_config(None, [*LEAST, *FRAMES, "flow={method: imported, bound_px: 15}", "preset=mediapipe"])
+    assert config.source.trimmed == "whole"
+    assert (config.encode.fps, config.encode.shorter_side, config.encode.height) == (30, None, None)
+    assert config.media.frame_folders
+    assert config.flow
+    assert (config.flow.method, config.flow.bound_px) == ("imported", 15)
+
+
+def test_what_folders_of_frames_can_have_none_of_is_told() -> None:
+    assert errors("source.kind=frames", "encode.shorter_side=224", "encode.resize=area") == [
+        "encode.shorter_side must be left out with source.kind frames, which takes frames as they are, got 224",
+        "encode.resize must be left out with source.kind frames, which takes frames as they are, got 'area'",
+        "encode.fps is missing; with source.kind frames it is the rate at which they were extracted",
+    ]
+    assert errors(*FRAMES, "audio={}", "source.store=gs://frames") == [
+        "--set: source.store: folders of frames are read from disks of this machine, which a store elsewhere can be "
+        "mounted as, got 'gs://frames'",
+        "--set: audio must be left out with source.kind frames: folders of frames have no sound",
+    ]
+
+
+def test_flow_is_imported_from_folders_of_frames_only() -> None:
+    assert errors("flow.method=imported") == [
+        "--set: flow.method imported is for source.kind frames, got source.kind local"
+    ]
