@@ -191,19 +191,21 @@ def _prepare(values: dict[str, Any]) -> None:
     for key in ("encode", "limits"):
         if values.get(key) is None:
             values.pop(key, None)
-    _prepare_frames(values)
+    as_they_are = _prepare_frames(values)
     _prepare_media(values)
+    if as_they_are:
+        values["encode"] |= {"shorter_side": None, "height": None}
     if isinstance(values.get("version"), int):
         values["version"] = str(values["version"])
     elif isinstance(values.get("version"), float):  # 1.10 has become 1.1 by now
         raise ConfigError("version: a number with a point must be a text: put it in quotes, as in version: '1.10'")
 
 
-def _prepare_frames(values: dict[str, Any]) -> None:
-    """Checks and settles what `encode` says of folders of frames, which are taken as they are."""
+def _prepare_frames(values: dict[str, Any]) -> bool:
+    """Returns whether clips are folders of frames, which are taken as they are; checks that `encode` agrees."""
     source, encode = values.get("source"), values.setdefault("encode", {})
     if not isinstance(source, dict) or source.get("kind") != "frames" or not isinstance(encode, dict):
-        return
+        return False
     problems = [
         f"encode.{key} must be left out with source.kind frames, which takes frames as they are, got {encode[key]!r}"
         for key in ("shorter_side", "height", "resize", "apply_sar")
@@ -214,7 +216,7 @@ def _prepare_frames(values: dict[str, Any]) -> None:
     if problems:
         raise ConfigError("\n".join(problems))
     source.setdefault("trimmed", "whole")
-    encode |= {"shorter_side": None, "height": None}
+    return True
 
 
 def _prepare_media(values: dict[str, Any]) -> None:
