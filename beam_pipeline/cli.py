@@ -71,10 +71,10 @@ def _parser() -> argparse.ArgumentParser:
     flow.add_argument("inputs", metavar="INPUT", nargs="+", help="a video, a folder of frames, images, or a shard")
     flow.add_argument("out", metavar="OUT", type=Path, help="a .png, .mp4 or .flo file")
     flow.add_argument("--start", type=_seconds, metavar="S", help="seconds into a whole video (default: the beginning)")
-    flow.add_argument("--duration", type=_seconds, metavar="S", default=10.0, help="seconds at most (default: 10)")
+    flow.add_argument("--duration", type=_length_s, metavar="S", default=10.0, help="seconds at most (default: 10)")
     flow.add_argument("--clip", metavar="ID", help="which record of a shard (default: the first); --clip=-x for -x")
     flow.add_argument(
-        "--full_px", type=_length, metavar="PX", help="length that gets the full colour, in pixels a frame"
+        "--full_px", type=_length_px, metavar="PX", help="length that gets the full colour, in pixels a frame"
     )
     flow.add_argument("--overwrite", action="store_true", help="replace OUT")
     _add_configuration(flow)
@@ -132,7 +132,11 @@ def _seconds(text: str) -> float:
     return _number(text, "seconds from 0 on", at_least=0)
 
 
-def _length(text: str) -> float:
+def _length_s(text: str) -> float:
+    return _number(text, "seconds, 0.001 or more", at_least=0.001)
+
+
+def _length_px(text: str) -> float:
     return _number(text, "pixels, 0.001 or more", at_least=0.001)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from beam_pipeline.viewing.flow_colours import colour_flow
 
-_LENGTH_OF_FULL = 1.5  # in distances of the grid, of an arrow whose flow has the full colour
+_LENGTH_OF_FULL = 0.95  # in distances of the grid, of an arrow whose flow has the full colour
 _OUTLINE = (24, 24, 28)
 _SHIFT = 4  # OpenCV's fixed point: sixteenths of a pixel
 # Parts of an arrow, by its thickness.
@@ -23,7 +23,7 @@ def draw_arrows(picture: np.ndarray, vectors: np.ndarray, full_px: float, spacin
     Args:
       picture: uint8 RGB (height, width, 3).
       vectors: (…, …, 2) of the same view at any size: (x, y), x to the right and y downwards, in pixels.
-      full_px: the length that has the full colour; its arrow is a little longer than a cell.
+      full_px: the length that has the full colour; its arrow is about as long as a cell is wide.
       spacing_px: side of a cell, about.
     """
     drawn = picture.copy()

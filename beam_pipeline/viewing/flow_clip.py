@@ -19,11 +19,12 @@ from beam_pipeline.media.container import open_container
 from beam_pipeline.media.flow import decode_flow, estimate_flow
 from beam_pipeline.media.jpegs import FrameEncoder
 from beam_pipeline.media.settings import Encode, Flow
+from beam_pipeline.media.timing import num_outputs
 from beam_pipeline.media.video import read_frames
-from beam_pipeline.viewing.image_files import image_size, images_of, read_image
+from beam_pipeline.viewing.image_files import decode_image, image_size, images_of, read_image
 from tf_data import contract
 
-_MAX_FRAME_RATE = 1000  # of a record: others' may say anything
+_FRAME_RATES = (0.01, 1000)  # of a record: others' may say anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +34,20 @@ class Span:
     start_s: float | None = None
     duration_s: float = 10.0
 
+    @property
+    def start_us(self) -> int:
+        """The beginning in microseconds."""
+        return round((self.start_s or 0) * 1_000_000)
+
+    @property
+    def duration_us(self) -> int:
+        """Its length in microseconds."""
+        return round(self.duration_s * 1_000_000)
+
     def frames(self, num_frames: int, frame_rate: Fraction) -> slice:
-        """Returns which of a source's frames those are."""
-        start_s = Fraction(self.start_s or 0)
-        first = math.ceil(start_s * frame_rate)
-        return slice(first, min(num_frames, math.ceil((start_s + Fraction(self.duration_s)) * frame_rate)))
+        """Returns which of a source's frames those are, frame k being at k / frame_rate; as `read_frames` chooses."""
+        first = math.ceil(Fraction(self.start_us, 1_000_000) * frame_rate + Fraction(1, 2)) - 1
+        return slice(first, min(num_frames, first + num_outputs(Fraction(self.duration_us, 1_000_000), frame_rate)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +59,9 @@ class FlowClip:
       how: where its flow comes from, in a few words.
       frame_rate: frames a second.
       start_s: time of the first frame in the source.
-      frames: two or more JPEG images, all of one size.
+      width: of the frames.
+      height: of the frames.
+      frames: two or more images as they are stored.
       num_pairs: how many vector fields there are; field k is the flow from frame k on.
       level_px: what a level of a stored field stands for, in pixels; 0 for fields that were never stored.
       flow: gives field k, float32 (height, width, 2): (x, y) in pixels. It may take long.
@@ -59,6 +71,8 @@ class FlowClip:
     how: str
     frame_rate: Fraction
     start_s: float
+    width: int
+    height: int
     frames: Sequence[bytes]
     num_pairs: int
     level_px: float
@@ -68,12 +82,19 @@ class FlowClip:
         """Returns the time of a pair's first frame in the source."""
         return self.start_s + float(pair / self.frame_rate)
 
+    def picture(self, number: int) -> np.ndarray:
+        """Returns a frame's pixels, uint8 RGB (height, width, 3); raises `ClipError` for one that is damaged."""
+        try:
+            return decode_image(self.frames[number])
+        except ClipError as error:
+            raise ClipError(error.reason, f"frame {number}: {error.detail}") from error
+
 
 def flow_of_video(path: str, span: Span, encode: Encode, flow: Flow) -> FlowClip:
     """Decodes a video as a run does, and estimates its flow as a run does, pair by pair when asked.
 
     Args:
-      path: of a local file, or a URL of Beam's.
+      path: of a local file.
       span: from a beginning that is given, as of a whole video by its own clock; else as of a file that is the clip.
       encode: rate, size and quality of the frames; a clip may be as short as two frames.
       flow: the method and its parameters.
@@ -81,13 +102,12 @@ def flow_of_video(path: str, span: Span, encode: Encode, flow: Flow) -> FlowClip
     Raises:
       ClipError: the file is none, or there is no flow to be had of it: the reason is a class of `clips.REASONS`.
     """
-    start_us = round((span.start_s or 0) * 1_000_000)
-    end_us = start_us + round(span.duration_s * 1_000_000)
+    end_us = span.start_us + span.duration_us
     trimmed = "true" if span.start_s is None else "false"
     try:
         with open_container(path) as container:
             frames = read_frames(
-                container, start_us, end_us, trimmed, replace(encode, min_duration_s=0.0), keep_luma=True
+                container, span.start_us, end_us, trimmed, replace(encode, min_duration_s=0.0), keep_luma=True
             )
     except av.error.FFmpegError as error:
         raise ClipError("unreadable", f"libav: {error.strerror}") from error
@@ -115,6 +135,9 @@ def flow_of_images(paths: Sequence[Path], span: Span, encode: Encode, flow: Flow
         try:
             frame = VideoFrame.from_ndarray(read_image(file), format="rgb24")
             encoder = encoder or FrameEncoder(frame, encode, None, keep_luma=True)
+            if (frame.width, frame.height) != (encoder.source_width, encoder.source_height):
+                before = f"{encoder.source_width}×{encoder.source_height}"
+                raise ClipError("unsupported", f"has {frame.width}×{frame.height} pixels, {shown[0].name} {before}")
             encoder.show(frame, 1)
         except ClipError as error:
             raise ClipError(error.reason, f"{file.name}: {error.detail}") from error
@@ -131,8 +154,9 @@ def flow_of_record(path: str, clip_id: str | None, span: Span) -> FlowClip:
       span: in seconds from the clip's beginning.
 
     Raises:
-      ClipError: `not_found` where there is no such file or record in it; `unreadable` for one that is damaged;
-        `unsupported` for a record without flow; `too_short`.
+      ClipError: `not_found` where there is no such record; `unreadable` for one that is damaged; `unsupported` for one
+        without flow; `too_short`.
+      OSError: the shard can't be read.
     """
     from beam_pipeline.tfrecord import CorruptRecordError  # only here: Beam takes half a second to load
 
@@ -140,14 +164,12 @@ def flow_of_record(path: str, clip_id: str | None, span: Span) -> FlowClip:
         found_id, context, lists = _find_record(path, clip_id)
     except (CorruptRecordError, DecodeError) as error:
         raise ClipError("unreadable", f"is no shard of sequence examples, or damaged: {error}") from error
-    except FileNotFoundError as error:
-        raise ClipError("not_found", "there is no such file") from error
     frames, fields = (_images(lists, key) for key in (contract.IMAGE_ENCODED, contract.FLOW_ENCODED))
     if not fields:
         raise ClipError("unsupported", f"record {found_id} has no flow: look at its video instead")
     bound_px = _number(context, contract.FLOW_SATURATION)
     rate = _number(context, f"{contract.IMAGE_PREFIX}/frame_rate")
-    if not 0 < bound_px < math.inf or not 0 < rate <= _MAX_FRAME_RATE:
+    if not 0 < bound_px < math.inf or not _FRAME_RATES[0] <= rate <= _FRAME_RATES[1]:
         raise ClipError(
             "unsupported",
             f"record {found_id}: {contract.FLOW_SATURATION} and image/frame_rate must be above 0, "
@@ -168,12 +190,22 @@ def flow_of_record(path: str, clip_id: str | None, span: Span) -> FlowClip:
     def flow(pair: int) -> np.ndarray:
         try:
             return decode_flow(fields[pair], bound_px)
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise ClipError("unreadable", f"record {found_id}: flow image {shown.start + pair}: {error}") from error
 
-    how = f"as stored, ±{bound_px:g} px"
-    num_pairs = min(len(fields), len(frames) - 1)
-    return FlowClip(found_id, how, frame_rate, shown.start / frame_rate, frames, num_pairs, 2 * bound_px / 255, flow)
+    ((width, height),) = sizes
+    return FlowClip(
+        name=found_id,
+        how=f"as stored, ±{bound_px:g} px",
+        frame_rate=frame_rate,
+        start_s=float(shown.start / frame_rate),
+        width=width,
+        height=height,
+        frames=frames,
+        num_pairs=min(len(fields), len(frames) - 1),
+        level_px=2 * bound_px / 255,
+        flow=flow,
+    )
 
 
 def _estimated(
@@ -184,12 +216,24 @@ def _estimated(
     def estimate(pair: int) -> np.ndarray:
         return estimate_flow(luma[pair], luma[pair + 1], flow)
 
-    return FlowClip(name, flow.method, fps, span.start_s or 0.0, jpegs, len(jpegs) - 1, 0.0, estimate)
+    height, width = luma[0].shape
+    return FlowClip(
+        name=name,
+        how=flow.method,
+        frame_rate=fps,
+        start_s=span.start_s or 0.0,
+        width=width,
+        height=height,
+        frames=jpegs,
+        num_pairs=len(jpegs) - 1,
+        level_px=0.0,
+        flow=estimate,
+    )
 
 
 def _check_length(num_frames: int) -> None:
     if num_frames < 2:
-        raise ClipError("too_short", f"flow takes two frames or more; there are {num_frames} in the time asked for")
+        raise ClipError("too_short", f"flow takes two frames or more, got {num_frames} in the time asked for")
 
 
 def _find_record(path: str, clip_id: str | None) -> tuple[str, dict[str, Any], dict[str, Any]]:

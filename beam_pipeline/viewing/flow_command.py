@@ -87,9 +87,10 @@ def _open(
 ) -> FlowClip:
     first = inputs[0]
     for path in inputs:
-        if "://" not in path and not Path(path).exists():
-            raise RequestError(f"{path}: there is no such file or folder")
-    is_shard = contract.parse_shard_file(first.rstrip("/").rpartition("/")[2]) is not None
+        if not Path(path).exists():
+            hint = "; it must be on this machine" if "://" in path else ""
+            raise RequestError(f"{path}: there is no such file or folder{hint}")
+    is_shard = contract.parse_shard_file(Path(first).name) is not None
     if clip_id is not None and not is_shard:
         raise RequestError(f"--clip is for a shard, NAME-SPLIT.tfrecord-00000-of-00001; {first} is none")
     if is_shard:
@@ -105,10 +106,11 @@ def _open(
         raise RequestError(
             f"--duration must not be above encode.max_duration_s, {encode.max_duration_s:g}, got {span.duration_s:g}"
         )
-    if Path(first).is_dir() or len(inputs) > 1:
-        for path in inputs:
-            if len(inputs) > 1 and Path(path).suffix.lower() not in IMAGE_SUFFIXES:
-                raise RequestError(f"{path}: of several inputs each must be a {', '.join(IMAGE_SUFFIXES)} file")
+    are_images = [Path(path).suffix.lower() in IMAGE_SUFFIXES for path in inputs]
+    if len(inputs) > 1 and not all(are_images):
+        other = inputs[are_images.index(False)]
+        raise RequestError(f"{other}: of several inputs each must be a {', '.join(IMAGE_SUFFIXES)} file")
+    if Path(first).is_dir() or all(are_images):
         return flow_of_images([Path(path) for path in inputs], span, encode, flow)
     return flow_of_video(first, span, encode, flow)
 

@@ -8,7 +8,6 @@ from fractions import Fraction
 
 import av
 import numpy as np
-import simplejpeg
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace
 
@@ -39,9 +38,8 @@ def write_flow_film(
       ClipError: a pair's flow can't be had.
       OSError: the file can't be written.
     """
-    height, width, _, _ = simplejpeg.decode_jpeg_header(clip.frames[0])
-    scale = max(1, -(-_LEAST_HEIGHT // height))
-    size = (width * scale, height * scale)
+    scale = max(1, -(-_LEAST_HEIGHT // clip.height))
+    size = (clip.width * scale, clip.height * scale)
     page = _page(size, full_px)
     with av.open(os.fspath(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
         stream = container.add_stream("libx264", rate=clip.frame_rate, options={"crf": _CRF})
@@ -79,8 +77,7 @@ def _page(size: tuple[int, int], full_px: float) -> np.ndarray:
 def _picture(page: np.ndarray, clip: FlowClip, pair: int, size: tuple[int, int], full_px: float) -> np.ndarray:
     picture = page.copy()
     width, height = size
-    frame = simplejpeg.decode_jpeg(clip.frames[pair], "RGB")
-    picture[:height, :width] = resized(frame, size)
+    picture[:height, :width] = resized(clip.picture(pair), size)
     picture[:height, width + _GAP : 2 * width + _GAP] = colour_flow(resized(painted_vectors(clip, pair), size), full_px)
     text = shortened(f"{clip.time_s(pair):.2f} s  {clip.name}", width - 2 * _MARGIN, _TEXT_SIZE)
     write(picture, text, (_MARGIN, height + 25), _TEXT_SIZE, _INK)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
-import simplejpeg
 
 from beam_pipeline.viewing.arrows import arrow_scale, draw_arrow, draw_arrows
 from beam_pipeline.viewing.flow_clip import FlowClip, spread
@@ -62,7 +61,7 @@ def draw_flow_sheet(
         left, top = _MARGIN + column * (cell_width + _GUTTER), _HEADER + row * (_CAPTION + height + _GUTTER)
         write(page, f"{clip.time_s(pair):.2f} s", (left, top + _CAPTION - 12), _TEXT_SIZE, _INK)
         field = resized(vectors, (width, height))
-        frame = resized(simplejpeg.decode_jpeg(clip.frames[pair], "RGB"), (width, height))
+        frame = resized(clip.picture(pair), (width, height))
         for x, picture in (
             (left, draw_arrows(frame, vectors, full_px, spacing)),
             (left + width + _GAP, colour_flow(field, full_px)),
@@ -79,9 +78,8 @@ def resized(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def _picture_size(clip: FlowClip, alone: bool) -> tuple[int, int]:
     """Width and height that a frame is drawn at."""
-    height, width, _, _ = simplejpeg.decode_jpeg_header(clip.frames[0])
-    scale = (820 if alone else 420) / max(width, height)
-    return max(1, round(width * scale)), max(1, round(height * scale))
+    scale = (820 if alone else 420) / max(clip.width, clip.height)
+    return max(1, round(clip.width * scale)), max(1, round(clip.height * scale))
 
 
 def _draw_header(page: np.ndarray, clip: FlowClip, pairs: Sequence[int], full_px: float, spacing: float) -> None:

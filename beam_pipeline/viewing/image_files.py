@@ -22,7 +22,8 @@ def images_of(folder: Path) -> list[Path]:
     """Returns the JPEG and PNG files right in a folder, by the numbers in their names: `2.jpg` before `10.jpg`.
 
     Raises:
-      ClipError: `unsupported` where flow lies beside the frames, so that it is not clear which are meant.
+      ClipError: `no_video` where there are none; `unsupported` where flow lies beside them, so that it is not clear
+        which are meant.
       OSError: it can't be listed.
     """
     files = [
@@ -33,6 +34,8 @@ def images_of(folder: Path) -> list[Path]:
     files.sort(key=lambda file: (_by_number(file.name), file.name))
     if flow := [file.name for file in files if _FLOW_IMAGE_RE.fullmatch(file.name)]:
         raise ClipError("unsupported", f"holds images of flow too, such as {flow[0]}: name the frames, as in img_*.jpg")
+    if not files:
+        raise ClipError("no_video", f"holds no {', '.join(IMAGE_SUFFIXES)} file")
     return files
 
 
@@ -47,16 +50,25 @@ def read_image(file: Path) -> np.ndarray:
         data = opened.read(_MAX_IMAGE_BYTES + 1)
     if len(data) > _MAX_IMAGE_BYTES:
         raise ClipError("too_large", f"has more than {_MAX_IMAGE_BYTES >> 20} MiB")
-    image_size(data)
-    if simplejpeg.is_jpeg(data):
+    return decode_image(data)
+
+
+def decode_image(image: bytes) -> np.ndarray:
+    """Returns the pixels of a JPEG or PNG image, uint8 RGB (height, width, 3).
+
+    Raises:
+      ClipError: `unreadable` for what is no whole image; `too_large`.
+    """
+    image_size(image)
+    if simplejpeg.is_jpeg(image):
         try:
-            return simplejpeg.decode_jpeg(data, colorspace="RGB")
+            return simplejpeg.decode_jpeg(image, colorspace="RGB")
         except ValueError as error:
-            raise ClipError("unreadable", f"{error}") from error
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+            raise ClipError("unreadable", f"can't be decoded: {error}") from error
+    picture = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR_RGB)
     if picture is None:
-        raise ClipError("unreadable", "is damaged")
-    return np.ascontiguousarray(picture[..., ::-1])
+        raise ClipError("unreadable", "can't be decoded: it is damaged")
+    return picture
 
 
 def image_size(image: bytes) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -16,13 +16,16 @@ def new_file(path: Path) -> Iterator[Path]:
     before the work and not after it.
 
     Raises:
-      OSError: the file can't be written.
+      OSError: the file can't be written; its `filename` is `path`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch()
         yield temporary
         temporary.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, f"can't be written: {error.strerror or error}", str(path)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
