@@ -1,20 +1,20 @@
-"""TV-L1 optical flow as in OpenCV, many times as fast (benchmarks/flow.py).
+"""From two frames to their flow: the pyramid, the warps on each of its levels, and the runs of sweeps.
 
 Zach, Pock and Bischof, "A duality based approach for realtime TV-L1 optical flow" (DAGM 2007), in the form that
-Sánchez, Meinhardt-Llopis and Facciolo gave it (IPOL 2013) and OpenCV's `DualTVL1OpticalFlow` took over: a pyramid,
-warps on each of its levels, a median filter before each run of sweeps, and sweeps until the flow hardly changes.
+Sánchez, Meinhardt-Llopis and Facciolo gave it (IPOL 2013) and OpenCV's `DualTVL1OpticalFlow` took over: a median filter
+before each run of sweeps, and sweeps until the flow hardly changes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import cv2
 import numpy as np
 
-from beam_pipeline.media import tvl1_kernels as kernels
 from beam_pipeline.media.settings import TVL1Parameters
+from beam_pipeline.media.tvl1 import medians, warps
+from beam_pipeline.media.tvl1.fields import BY_X, U, V, new_fields
+from beam_pipeline.media.tvl1.lanes import LANES, padded
+from beam_pipeline.media.tvl1.sweeps import iterate
 
 _MIN_LEVEL_PX = 16  # a level of the pyramid that is smaller is left out, as in OpenCV
 _DEFAULTS = TVL1Parameters()
@@ -27,16 +27,16 @@ class _Level:
         def zeros(*shape: int) -> np.ndarray:
             return np.zeros(shape, np.float32)
 
-        margins = 2 * kernels.MARGIN
-        self.size = (width, height)
-        self.images = [np.empty((height, width), np.float32) for _ in range(2)]
-        self.channels = [zeros(height + margins, width + margins, kernels.CHANNELS) for _ in range(2)]
-        self.flow = zeros(2, height, width + 1)
-        self.duals = zeros(4, height + 1, width + 1)
-        self.data = zeros(4, height, width)  # gradient by x and y, its inverse square, the rest
-        self.row = zeros(width)
-        self.cells = np.zeros((2, width), np.int32)
-        self.weights = zeros(8, width)
+        margins = 2 * warps.MARGIN
+        self.size = width, height
+        self.rows = [zeros(height, padded(width)) for _ in range(2)]
+        self.images = [rows[:, :width] for rows in self.rows]
+        self.channels = [zeros(height + margins, width + margins, warps.CHANNELS) for _ in range(2)]
+        self.fields = new_fields(height, width)
+        self.flow = [self.fields[1:-1, field, :width] for field in (U, V)]
+        self.change = zeros(LANES)
+        self.medians = medians.new_scratch(width)
+        self.warps = warps.new_scratch(width)
 
 
 class TVL1:
@@ -70,15 +70,14 @@ class TVL1:
         step = np.float32(self.parameters.tau / self.parameters.theta)
         coarser: _Level | None = None
         for level in reversed(self._levels):
-            if coarser is None:
-                level.flow[:] = 0
-            else:
+            level.fields[:, :BY_X] = 0
+            if coarser is not None:
                 for flow, smaller in zip(level.flow, coarser.flow, strict=True):
-                    enlarged = cv2.resize(smaller[:, :-1], level.size, interpolation=cv2.INTER_LINEAR)
-                    np.multiply(enlarged, np.float32(1 / self.parameters.level_scale), out=flow[:, :-1])
-            self._solve(level, level.images[first], level.channels[self._turn], step)
+                    enlarged = cv2.resize(smaller, level.size, interpolation=cv2.INTER_LINEAR)
+                    np.multiply(enlarged, np.float32(1 / self.parameters.level_scale), out=flow)
+            self._solve(level, level.rows[first], level.channels[self._turn], step)
             coarser = level
-        return np.moveaxis(self._levels[0].flow[:, :, :-1], 0, -1) / step
+        return np.stack(self._levels[0].flow, axis=-1) / step
 
     def _prepare(self, frame: np.ndarray) -> None:
         self._last, self._turn = frame, 1 - self._turn
@@ -89,38 +88,18 @@ class TVL1:
                 image[:] = frame
             else:  # by the factor, as OpenCV does: the quotient of the sizes, which are rounded, is another one
                 cv2.resize(finer, None, dst=image, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
-            kernels.lay_out(image, level.channels[self._turn])
+            warps.lay_out(level.rows[self._turn], level.size[0], level.channels[self._turn])
             finer = image
 
     def _solve(self, level: _Level, first: np.ndarray, channels: np.ndarray, step: np.float32) -> None:
-        parameters = self.parameters
-        level.duals[:] = 0
+        parameters, fields, (width, height) = self.parameters, level.fields, level.size
         most, tau = np.float32(parameters.data_weight * parameters.theta), np.float32(parameters.tau)
-        limit = np.float32(parameters.epsilon_px**2 * first.size * float(step) ** 2)
-        flat, stride = channels.reshape(-1), channels.shape[1] * kernels.CHANNELS
+        limit = np.float32(parameters.epsilon_px**2 * width * height * float(step) ** 2)
         for _ in range(parameters.num_warps):
-            scratch = level.row, level.cells, level.weights, level.weights.reshape(-1)
-            kernels.linearise(first, flat, stride, *level.flow, *level.data, step, *scratch)
+            warps.linearise(first, channels, fields, width, step, *level.warps)
             for _ in range(parameters.outer_iterations):
-                self._filter(level.flow)
-                counted = most, tau, limit, parameters.inner_iterations
-                change = kernels.iterate(*level.flow, *level.duals, *level.data, level.row, *counted)
-                if change <= limit:
+                if parameters.median_px > 1:
+                    for field in (U, V):
+                        medians.filter_median(fields, field, width, parameters.median_px, *level.medians)
+                if iterate(fields, width, most, tau, limit, parameters.inner_iterations, level.change):
                     break
-
-    def _filter(self, flow: np.ndarray) -> None:
-        if self.parameters.median_px > 1:
-            with _all_instructions():
-                for component in flow[:, :, :-1]:
-                    cv2.medianBlur(component, self.parameters.median_px, dst=component)
-
-
-@contextmanager
-def _all_instructions() -> Iterator[None]:
-    """Lets OpenCV use all the instructions that the processor has: a median is the same by any of them."""
-    before = cv2.useOptimized()
-    cv2.setUseOptimized(True)
-    try:
-        yield
-    finally:
-        cv2.setUseOptimized(before)

@@ -1,0 +1,211 @@
+"""Sixteen numbers at a time: what LLVM does not find by itself in loops over rows, written as formulas.
+
+A loop that carries a value from one block to the next, a network of comparisons, or a row of taps is written once with
+`Lanes`, and compiled for whatever processor is there: sixteen numbers are one, two or four of its vectors. No fast-math
+flag is ever set, so each operation rounds as IEEE 754 has it, and all processors give the same bits.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+
+LANES = 16
+
+_I32, _I64, _F32 = ir.IntType(32), ir.IntType(64), ir.FloatType()
+
+
+@functools.cache
+def _digest() -> str:
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.blake2b(b"".join(file.read_bytes() for file in files), digest_size=8).hexdigest()
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """Compiles a function at its first call, or takes it from numba's cache on disk.
+
+    The cache looks at the file that a function is in, and not at what it uses of others: the digest of all does.
+    """
+    function.__qualname__ += f"_{_digest()}"
+    # Without reference counts, which cost a fifth of the sweeps: nothing is allocated here.
+    options: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False}
+    try:
+        return njit(cache=True, **options)(function)
+    except RuntimeError:  # no folder that could keep it
+        return njit(**options)(function)
+
+
+def padded(width: int) -> int:
+    """The length of a row of whole blocks, with one value more than `width` at least."""
+    return (width // LANES + 1) * LANES
+
+
+class Lanes:
+    """Neighbouring float32 values in code that is being generated; `+ - * /` are IEEE's, lane by lane."""
+
+    def __init__(self, builder: ir.IRBuilder, value: ir.Value):
+        self._builder, self.value = builder, value
+
+    def _make(self, value: ir.Value) -> Lanes:
+        return Lanes(self._builder, value)
+
+    def __add__(self, other: Lanes) -> Lanes:
+        return self._make(self._builder.fadd(self.value, other.value))
+
+    def __sub__(self, other: Lanes) -> Lanes:
+        return self._make(self._builder.fsub(self.value, other.value))
+
+    def __mul__(self, other: Lanes) -> Lanes:
+        return self._make(self._builder.fmul(self.value, other.value))
+
+    def __truediv__(self, other: Lanes) -> Lanes:
+        return self._make(self._builder.fdiv(self.value, other.value))
+
+    def sqrt(self) -> Lanes:
+        """The root, correctly rounded."""
+        return self._call("sqrt")
+
+    def floor(self) -> Lanes:
+        """The whole number below."""
+        return self._call("floor")
+
+    def _call(self, name: str) -> Lanes:
+        """One of LLVM's functions of a vector that is a float32 vector itself."""
+        kind = self.value.type
+        function = cgutils.get_or_insert_function(
+            self._builder.module, ir.FunctionType(kind, [kind]), f"llvm.{name}.v{kind.count}f32"
+        )
+        return self._make(self._builder.call(function, [self.value]))
+
+    def minimum(self, other: Lanes) -> Lanes:
+        """The smaller value, the other's where they are equal or not numbers: one instruction of x86-64."""
+        return self.where("<", other, other)
+
+    def maximum(self, other: Lanes) -> Lanes:
+        """The larger value, the other's where they are equal or not numbers."""
+        return self.where(">", other, other)
+
+    def where(self, relation: str, limit: Lanes, otherwise: Lanes, of: Lanes | None = None) -> Lanes:
+        """`of`, by default these numbers, where these are `<` or `>` a limit, and elsewhere `otherwise`."""
+        chosen = self._builder.fcmp_ordered(relation, self.value, limit.value)
+        return self._make(self._builder.select(chosen, (of or self).value, otherwise.value))
+
+    def pick(self, lanes: Sequence[int], other: Lanes | None = None) -> Lanes:
+        """The lanes of these numbers, where `other`'s count on after one's own."""
+        mask = ir.Constant(ir.VectorType(_I32, len(lanes)), list(lanes))
+        return self._make(self._builder.shuffle_vector(self.value, (other or self).value, mask))
+
+    def behind(self, block_before: Lanes) -> Lanes:
+        """Each lane's left neighbour."""
+        return block_before.pick(range(LANES - 1, 2 * LANES - 1), self)
+
+
+class Code:
+    """What is being generated: the arguments of a function, its loop over a row, its constants and variables."""
+
+    def __init__(self, context: Any, builder: ir.IRBuilder, signature: Any, arguments: Sequence[ir.Value]):
+        self.builder = builder
+        self._arrays = {
+            number: context.make_array(kind)(context, builder, argument)
+            for number, (kind, argument) in enumerate(zip(signature.args, arguments, strict=True))
+            if isinstance(kind, types.Array)
+        }
+
+    def constant(self, value: float) -> Lanes:
+        """One number in all lanes."""
+        return Lanes(self.builder, ir.Constant(ir.VectorType(_F32, LANES), [value] * LANES))
+
+    def spread(self, value: ir.Value, lanes: int = LANES) -> Lanes:
+        """One value in all lanes."""
+        undefined = ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined)
+        first = self.builder.insert_element(undefined, value, ir.Constant(_I32, 0))
+        return Lanes(self.builder, first).pick([0] * lanes)
+
+    def place(self, number: int, *indices: ir.Value | int) -> ir.Value:
+        """The address of an element of argument `number`, an array."""
+        array, builder = self._arrays[number], self.builder
+        sides = cgutils.unpack_tuple(builder, array.shape)
+        place: ir.Value = ir.Constant(_I64, 0)
+        for side, index in zip(sides, indices, strict=True):
+            at = ir.Constant(_I64, index) if isinstance(index, int) else index
+            place = builder.add(builder.mul(place, side), at)
+        return builder.gep(array.data, [place])
+
+    def load(self, place: ir.Value, at: ir.Value | int = 0, lanes: int = LANES) -> Lanes:
+        """Values from an address on, `at` elements further, which need not be aligned."""
+        return Lanes(self.builder, self.builder.load(self._vector(place, at, lanes), align=4))
+
+    def load_channels(self, place: ir.Value, count: int) -> list[Lanes]:
+        """LANES values of each of `count` channels, which lie beside each other for every pixel."""
+        together = self.load(place, 0, count * LANES)
+        return [together.pick(range(channel, count * LANES, count)) for channel in range(count)]
+
+    def store_channels(self, channels: Sequence[Lanes], place: ir.Value) -> None:
+        """The reverse, for a power of two of channels."""
+        parts = list(channels)
+        while len(parts) > 1:
+            half, lanes = len(parts) // 2, parts[0].value.type.count
+            by_turns = [lane for pair in zip(range(lanes), range(lanes, 2 * lanes), strict=True) for lane in pair]
+            parts = [parts[number].pick(by_turns, parts[half + number]) for number in range(half)]
+        self.store(parts[0], place)
+
+    def stride(self, number: int) -> ir.Value:
+        """How many elements there are in one of the first axis of argument `number`, an array."""
+        return functools.reduce(self.builder.mul, cgutils.unpack_tuple(self.builder, self._arrays[number].shape)[1:])
+
+    def store(self, value: Lanes, place: ir.Value, at: ir.Value | int = 0) -> None:
+        """Stores all lanes from an address on, `at` elements further, which need not be aligned."""
+        self.builder.store(value.value, self._vector(place, at, value.value.type.count), align=4)
+
+    def _vector(self, place: ir.Value, at: ir.Value | int, lanes: int) -> ir.Value:
+        offset = ir.Constant(_I64, at) if isinstance(at, int) else at
+        return self.builder.bitcast(self.builder.gep(place, [offset]), ir.VectorType(_F32, lanes).as_pointer())
+
+    def variable(self, value: Lanes) -> Variable:
+        """A variable with its first value."""
+        return Variable(self.builder, value)
+
+    @contextmanager
+    def blocks(self, width: ir.Value) -> Iterator[ir.Value]:
+        """A loop over the blocks of a row, the last of which may stand out of it: the first column of each."""
+        steps = ir.Constant(_I64, 0), width, ir.Constant(_I64, LANES)
+        with cgutils.for_range_slice(self.builder, *steps, intp=_I64) as (x, _):
+            yield x
+
+    def columns(self, x: ir.Value) -> Lanes:
+        """The numbers of the columns of the block at `x`."""
+        kind = ir.VectorType(_I32, LANES)
+        first = self.spread(self.builder.trunc(x, _I32)).value
+        numbers = self.builder.add(first, ir.Constant(kind, list(range(LANES))))
+        return Lanes(self.builder, self.builder.sitofp(numbers, ir.VectorType(_F32, LANES)))
+
+    def store_integers(self, value: Lanes, place: ir.Value, at: ir.Value) -> None:
+        """Stores whole numbers, as int32."""
+        kind = ir.VectorType(_I32, LANES)
+        address = self.builder.bitcast(self.builder.gep(place, [at]), kind.as_pointer())
+        self.builder.store(self.builder.fptosi(value.value, kind), address, align=4)
+
+
+class Variable:
+    """Lanes that a loop changes."""
+
+    def __init__(self, builder: ir.IRBuilder, value: Lanes):
+        self._builder = builder
+        self._slot = cgutils.alloca_once(builder, value.value.type)
+        self.set(value)
+
+    def get(self) -> Lanes:
+        """What it holds here."""
+        return Lanes(self._builder, self._builder.load(self._slot))
+
+    def set(self, value: Lanes) -> None:
+        """Gives it another value."""
+        self._builder.store(value.value, self._slot)
