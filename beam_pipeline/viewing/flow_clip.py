@@ -21,6 +21,8 @@ from beam_pipeline.media.jpegs import FrameEncoder
 from beam_pipeline.media.settings import Encode, Flow
 from beam_pipeline.media.timing import num_outputs
 from beam_pipeline.media.video import read_frames
+from beam_pipeline.records import parse_sequence_example
+from beam_pipeline.tfrecord import CorruptRecordError, read_records
 from beam_pipeline.viewing.image_files import decode_image, image_size, images_of, read_image
 from tf_data import contract
 
@@ -158,8 +160,6 @@ def flow_of_record(path: str, clip_id: str | None, span: Span) -> FlowClip:
         without flow; `too_short`.
       OSError: the shard can't be read.
     """
-    from beam_pipeline.tfrecord import CorruptRecordError  # only here: Beam takes half a second to load
-
     try:
         found_id, context, lists = _find_record(path, clip_id)
     except (CorruptRecordError, DecodeError) as error:
@@ -237,9 +237,6 @@ def _check_length(num_frames: int) -> None:
 
 
 def _find_record(path: str, clip_id: str | None) -> tuple[str, dict[str, Any], dict[str, Any]]:
-    from beam_pipeline.records import parse_sequence_example
-    from beam_pipeline.tfrecord import read_records
-
     ids = []
     for record in read_records(path):
         context, lists = parse_sequence_example(record)

@@ -19,6 +19,7 @@ from beam_pipeline.viewing.lettering import Colour, shortened, write
 _PAPER: Colour = (246, 245, 242)
 _INK: Colour = (38, 38, 42)
 _LEAST_HEIGHT = 256  # smaller clips are enlarged by a whole number
+_LEAST_WIDTH = 512  # room for the legend
 _STRIP, _MARGIN, _GAP, _TEXT_SIZE = 40, 8, 4, 14
 _CRF = "17"  # hardly to be told from what was drawn
 
@@ -63,12 +64,13 @@ def write_flow_film(
 def _page(size: tuple[int, int], full_px: float) -> np.ndarray:
     """What is the same in all pictures: paper and the legend, in even numbers of pixels."""
     width, height = size
-    page = np.empty(((height + _STRIP + 1) // 2 * 2, (2 * width + _GAP + 1) // 2 * 2, 3), np.uint8)
+    page_width = max(_LEAST_WIDTH, 2 * width + _GAP)
+    page = np.empty(((height + _STRIP + 1) // 2 * 2, (page_width + 1) // 2 * 2, 3), np.uint8)
     page[:] = _PAPER
     wheel = colour_wheel(_STRIP - 8)
     top, right = height + 4, page.shape[1] - _MARGIN
-    corner = page[top : top + len(wheel), max(0, right - len(wheel)) : right]
-    np.minimum(corner, wheel[:, -corner.shape[1] :], out=corner)
+    corner = page[top : top + len(wheel), right - len(wheel) : right]
+    np.minimum(corner, wheel, out=corner)
     text = f"full colour: {full_px:.3g} px a frame"
     write(page, text, (right - _STRIP, height + 25), _TEXT_SIZE, _INK, align_right=True)
     return page
@@ -79,6 +81,6 @@ def _picture(page: np.ndarray, clip: FlowClip, pair: int, size: tuple[int, int],
     width, height = size
     picture[:height, :width] = resized(clip.picture(pair), size)
     picture[:height, width + _GAP : 2 * width + _GAP] = colour_flow(resized(painted_vectors(clip, pair), size), full_px)
-    text = shortened(f"{clip.time_s(pair):.2f} s  {clip.name}", width - 2 * _MARGIN, _TEXT_SIZE)
+    text = shortened(f"{clip.time_s(pair):.2f} s  {clip.name}", page.shape[1] // 2 - 2 * _MARGIN, _TEXT_SIZE)
     write(picture, text, (_MARGIN, height + 25), _TEXT_SIZE, _INK)
     return picture

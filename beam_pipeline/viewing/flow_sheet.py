@@ -17,6 +17,7 @@ _INK: Colour = (38, 38, 42)
 _PALE_INK: Colour = (132, 132, 138)
 MOST_PAIRS = 8
 _MARGIN, _GUTTER, _GAP, _HEADER, _CAPTION = 40, 44, 8, 128, 40
+_LEAST_WIDTH = 880  # room for the legend
 _WHEEL, _TITLE_SIZE, _TEXT_SIZE = 88, 32, 20
 _ARROWS_A_ROW = 12  # along the longer side of a picture of several, or of half of a lone one
 
@@ -51,7 +52,7 @@ def draw_flow_sheet(
     spacing = max(width, height) / (_ARROWS_A_ROW * (2 if len(pairs) == 1 else 1))
     columns = min(len(pairs), 2)
     cell_width = 2 * width + _GAP
-    page_width = 2 * _MARGIN + columns * cell_width + (columns - 1) * _GUTTER
+    page_width = max(_LEAST_WIDTH, 2 * _MARGIN + columns * cell_width + (columns - 1) * _GUTTER)
     rows = -(-len(pairs) // columns)
     page = np.empty((_HEADER + rows * (_CAPTION + height + _GUTTER), page_width, 3), np.uint8)
     page[:] = _PAPER

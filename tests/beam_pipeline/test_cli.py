@@ -20,7 +20,7 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert ended.value.code == 0
     output = capsys.readouterr().out
-    assert all(f"\n    {command} " in output for command in ("run", "filter", "demo"))
+    assert all(f"\n    {command} " in output for command in ("run", "filter", "flow", "demo"))
 
 
 @pytest.mark.parametrize(
