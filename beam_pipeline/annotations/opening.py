@@ -157,9 +157,7 @@ def _looks_like_text(lines: list[str]) -> str:
     if re.fullmatch(r"\S+[ ,\t]\d+", first):
         return f"is a list of files or names with numbers: its first line is {first[:100]!r}"
     if re.fullmatch(r"\S+( \d+){2,}", first):
-        return (
-            f"is mmaction2's list of frame folders, which docs/flow.md makes a table of: it begins with {first[:100]!r}"
-        )
+        return f"is mmaction2's list of folders, which docs/flow.md makes a table of: it begins with {first[:100]!r}"
     if not re.search("[,;\t]", first):
         return f"is a list of names or plain text: its first line is {first[:100]!r}"
     return f"has no header line that names the columns: its first line is {first[:100]!r}"

@@ -172,7 +172,7 @@ def test_a_video_is_no_annotation_list(test_data: Path) -> None:
         (b"clips/abseiling/a.mp4 0\n", "files or names with numbers"),
         (
             b"abseiling/a_000001_000011 300 0\n",
-            "mmaction2's list of frame folders, which docs/flow.md makes a table of",
+            "mmaction2's list of folders, which docs/flow.md makes a table of",
         ),
         (b'[{"youtube_id": "0wR5jVB-WPk"}]', "begins with '\\['"),
         (b"youtube_id,time_start,label\na,1,b\n", "none for the end \\(time_end or kinetics_end or end\\)"),
