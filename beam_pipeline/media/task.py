@@ -13,7 +13,7 @@ RECORD_REVISION = 3
 
 @dataclass(frozen=True, slots=True)
 class ClipTask:
-    """A clip and the file that holds it."""
+    """A clip and the file, or the folder of images, that holds it."""
 
     clip: Clip
     label_index: int
@@ -21,7 +21,7 @@ class ClipTask:
     dataset_name: str
     path: str  # where the file is
     uri: str  # its path within the store, which is what the record keeps: stores move
-    size: int  # bytes, as listed
+    size: int  # bytes, as listed; 0 for a folder
     known_crc32c: int | None  # of the file that the record we have was made from
     settings: MediaSettings
 
