@@ -1,4 +1,4 @@
-"""A clip and its flow to look at: a video's or image files' as a run would estimate it, a record's as it is stored."""
+"""A clip and its flow to look at: a video's or frames' as a run would make it, a record's as it is stored."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
 import numpy as np
-from av.video.frame import VideoFrame
 from google.protobuf.message import DecodeError
 
-from beam_pipeline.clips import ClipError
+from beam_pipeline.clips import Clip, ClipError
 from beam_pipeline.media.container import open_container
 from beam_pipeline.media.flow import decode_flow, estimate_flow
-from beam_pipeline.media.jpegs import FrameEncoder
-from beam_pipeline.media.settings import Encode, Flow
-from beam_pipeline.media.timing import num_outputs
+from beam_pipeline.media.frame_folders import list_folder, read_folder
+from beam_pipeline.media.settings import MediaSettings
+from beam_pipeline.media.timing import HALF, num_outputs
 from beam_pipeline.media.video import read_frames
 from beam_pipeline.records import parse_sequence_example
 from beam_pipeline.tfrecord import CorruptRecordError, read_records
-from beam_pipeline.viewing.image_files import decode_image, image_size, images_of, read_image
+from beam_pipeline.viewing.image_files import decode_image, image_size, read_frame
 from tf_data import contract
 
 _FRAME_RATES = (0.01, 1000)  # of a record: others' may say anything
@@ -37,19 +36,21 @@ class Span:
     duration_s: float = 10.0
 
     @property
-    def start_us(self) -> int:
-        """The beginning in microseconds."""
-        return round((self.start_s or 0) * 1_000_000)
+    def trimmed(self) -> Literal["true", "false"]:
+        """What a run would be told of the source: just the clip, or the whole video where a beginning is given."""
+        return "true" if self.start_s is None else "false"
 
-    @property
-    def duration_us(self) -> int:
-        """Its length in microseconds."""
-        return round(self.duration_s * 1_000_000)
+    def as_clip(self) -> Clip:
+        """Returns what a run would be asked for."""
+        start_us = round((self.start_s or 0) * 1_000_000)
+        return Clip("look", start_us, start_us + round(self.duration_s * 1_000_000))
 
     def frames(self, num_frames: int, frame_rate: Fraction) -> slice:
         """Returns which of a source's frames those are, frame k being at k / frame_rate; as `read_frames` chooses."""
-        first = math.ceil(Fraction(self.start_us, 1_000_000) * frame_rate + Fraction(1, 2)) - 1
-        return slice(first, min(num_frames, first + num_outputs(Fraction(self.duration_us, 1_000_000), frame_rate)))
+        clip = self.as_clip()
+        first = math.ceil(Fraction(clip.start_us, 1_000_000) * frame_rate + HALF) - 1
+        count = num_outputs(Fraction(clip.end_us - clip.start_us, 1_000_000), frame_rate)
+        return slice(first, min(num_frames, first + count))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,59 +93,76 @@ class FlowClip:
             raise ClipError(error.reason, f"frame {number}: {error.detail}") from error
 
 
-def flow_of_video(path: str, span: Span, encode: Encode, flow: Flow) -> FlowClip:
+def flow_of_video(path: str, span: Span, media: MediaSettings) -> FlowClip:
     """Decodes a video as a run does, and estimates its flow as a run does, pair by pair when asked.
 
     Args:
       path: of a local file.
       span: from a beginning that is given, as of a whole video by its own clock; else as of a file that is the clip.
-      encode: rate, size and quality of the frames; a clip may be as short as two frames.
-      flow: the method and its parameters.
+      media: its `encode` and `flow` count; a clip may be as short as two frames.
 
     Raises:
       ClipError: the file is none, or there is no flow to be had of it: the reason is a class of `clips.REASONS`.
     """
-    end_us = span.start_us + span.duration_us
-    trimmed = "true" if span.start_s is None else "false"
+    encode = replace(media.encode, min_duration_s=0.0)
+    clip = span.as_clip()
     try:
         with open_container(path) as container:
-            frames = read_frames(
-                container, span.start_us, end_us, trimmed, replace(encode, min_duration_s=0.0), keep_luma=True
-            )
+            frames = read_frames(container, clip.start_us, clip.end_us, span.trimmed, encode, keep_luma=True)
     except av.error.FFmpegError as error:
         raise ClipError("unreadable", f"libav: {error.strerror}") from error
-    return _estimated(Path(path).name, span, encode.fps, frames.jpegs, frames.luma, flow)
+    start_s = span.start_s or 0.0
+    return _estimated(Path(path).name, start_s, frames.jpegs, frames.luma, media, frames.damaged)
 
 
-def flow_of_images(paths: Sequence[Path], span: Span, encode: Encode, flow: Flow) -> FlowClip:
-    """Reads frames that lie in files of their own, and estimates their flow as that of a video's RGB frames.
+def flow_of_folder(path: str, span: Span, media: MediaSettings) -> FlowClip:
+    """Reads a folder of frames as a run does (`source.kind: frames`), and its flow or estimates one.
 
     Args:
-      paths: JPEG and PNG files in the order of the frames, or one folder of them (`images_of`).
+      path: of a local folder.
       span: in seconds at `encode.fps`.
-      encode: at what rate the frames follow each other; size and quality of what is shown.
-      flow: the method and its parameters.
+      media: `encode` and `flow`; of the method `imported` the folder's own flow is taken, as a record would store it.
+
+    Raises:
+      ClipError: as `media.frame_folders.read_folder`, and `too_short`.
+      OSError: a file can't be read.
+    """
+    media = replace(media, encode=replace(media.encode, min_duration_s=0.0), trimmed=span.trimmed, frame_folders=True)
+    frames, flow = read_folder(list_folder(path, media.flow), span.as_clip(), media)
+    name, start_s = Path(path).resolve().name, float(frames.start_s)
+    if flow is None or media.flow is None:
+        return _estimated(name, start_s, frames.jpegs, frames.luma, media, frames.damaged)
+    return _stored(name, start_s, media.encode.fps, frames.jpegs, flow.encoded, media.flow.bound_px)
+
+
+def flow_of_images(paths: Sequence[Path], span: Span, media: MediaSettings) -> FlowClip:
+    """Reads frames that lie in files of any names, and estimates their flow.
+
+    Args:
+      paths: JPEG and PNG files in the order of the frames.
+      span: in seconds at `encode.fps`.
+      media: the frames' rate, the quality of those that are no JPEG yet, and how flow is estimated.
 
     Raises:
       ClipError: `unreadable`, `unsupported` or `too_large` for an image that can't be used; `too_short`.
       OSError: a file can't be read.
     """
-    name = paths[0].name if paths[0].is_dir() else f"{paths[0].name} to {paths[-1].name}"
-    files = images_of(paths[0]) if paths[0].is_dir() else list(paths)
-    shown = files[span.frames(len(files), encode.fps)]
-    encoder: FrameEncoder | None = None
-    for file in shown:
+    encode = media.encode
+    taken = span.frames(len(paths), encode.fps)
+    jpegs: list[bytes] = []
+    luma: list[np.ndarray] = []
+    for path in paths[taken]:
         try:
-            frame = VideoFrame.from_ndarray(read_image(file), format="rgb24")
-            encoder = encoder or FrameEncoder(frame, encode, None, keep_luma=True)
-            if (frame.width, frame.height) != (encoder.source_width, encoder.source_height):
-                before = f"{encoder.source_width}×{encoder.source_height}"
-                raise ClipError("unsupported", f"has {frame.width}×{frame.height} pixels, {shown[0].name} {before}")
-            encoder.show(frame, 1)
+            jpeg, grey = read_frame(path, encode.jpeg_quality)
         except ClipError as error:
-            raise ClipError(error.reason, f"{file.name}: {error.detail}") from error
-    jpegs, luma = (encoder.jpegs, encoder.luma) if encoder else ([], [])
-    return _estimated(name, span, encode.fps, jpegs, luma, flow)
+            raise ClipError(error.reason, f"{path.name}: {error.detail}") from error
+        if luma and grey.shape != luma[0].shape:
+            sizes = f"{grey.shape[1]}×{grey.shape[0]} pixels, and the first frame {luma[0].shape[1]}×{luma[0].shape[0]}"
+            raise ClipError("unsupported", f"{path.name} has {sizes}")
+        jpegs.append(jpeg)
+        luma.append(grey)
+    name = f"{paths[0].name} to {paths[-1].name}"
+    return _estimated(name, float(taken.start / encode.fps), jpegs, luma, media, damaged=False)
 
 
 def flow_of_record(path: str, clip_id: str | None, span: Span) -> FlowClip:
@@ -176,42 +194,19 @@ def flow_of_record(path: str, clip_id: str | None, span: Span) -> FlowClip:
             f"got {bound_px:g} and {rate:g}",
         )
     frame_rate = Fraction(rate).limit_denominator(1001)
-    shown = span.frames(len(frames), frame_rate)
-    frames, fields = frames[shown], fields[shown]
-    _check_length(len(frames))
+    taken = span.frames(len(frames), frame_rate)
     try:
-        sizes = {image_size(image) for image in frames}
-        sizes_of_flow = {image_size(image) for image in fields}
+        return _stored(found_id, float(taken.start / frame_rate), frame_rate, frames[taken], fields[taken], bound_px)
     except ClipError as error:
-        raise ClipError(error.reason, f"record {found_id}: an image {error.detail}") from error
-    if len(sizes) > 1 or len(sizes_of_flow) > 1:
-        raise ClipError("unsupported", f"record {found_id}: its images are of several sizes")
-
-    def flow(pair: int) -> np.ndarray:
-        try:
-            return decode_flow(fields[pair], bound_px)
-        except (ValueError, TypeError) as error:
-            raise ClipError("unreadable", f"record {found_id}: flow image {shown.start + pair}: {error}") from error
-
-    ((width, height),) = sizes
-    return FlowClip(
-        name=found_id,
-        how=f"as stored, ±{bound_px:g} px",
-        frame_rate=frame_rate,
-        start_s=float(shown.start / frame_rate),
-        width=width,
-        height=height,
-        frames=frames,
-        num_pairs=min(len(fields), len(frames) - 1),
-        level_px=2 * bound_px / 255,
-        flow=flow,
-    )
+        raise ClipError(error.reason, f"record {found_id}: {error.detail}") from error
 
 
 def _estimated(
-    name: str, span: Span, fps: Fraction, jpegs: list[bytes], luma: list[np.ndarray], flow: Flow
+    name: str, start_s: float, jpegs: list[bytes], luma: list[np.ndarray], media: MediaSettings, damaged: bool
 ) -> FlowClip:
     _check_length(len(jpegs))
+    flow = media.flow
+    assert flow
 
     def estimate(pair: int) -> np.ndarray:
         return estimate_flow(luma[pair], luma[pair + 1], flow)
@@ -219,15 +214,45 @@ def _estimated(
     height, width = luma[0].shape
     return FlowClip(
         name=name,
-        how=flow.method,
-        frame_rate=fps,
-        start_s=span.start_s or 0.0,
+        how=f"{flow.method}, of a damaged source" if damaged else flow.method,
+        frame_rate=media.encode.fps,
+        start_s=start_s,
         width=width,
         height=height,
         frames=jpegs,
         num_pairs=len(jpegs) - 1,
         level_px=0.0,
         flow=estimate,
+    )
+
+
+def _stored(
+    name: str, start_s: float, frame_rate: Fraction, frames: list[bytes], fields: list[bytes], bound_px: float
+) -> FlowClip:
+    _check_length(len(frames))
+    sizes = {image_size(image) for image in frames}
+    if len(sizes) > 1 or len({image_size(image) for image in fields}) > 1:
+        raise ClipError("unsupported", "its images are of several sizes")
+    ((width, height),) = sizes
+
+    def flow(pair: int) -> np.ndarray:
+        try:
+            decode_image(fields[pair])  # says what is wrong with one that is damaged
+            return decode_flow(fields[pair], bound_px)
+        except ClipError as error:
+            raise ClipError(error.reason, f"flow image {pair}: {error.detail}") from error
+
+    return FlowClip(
+        name=name,
+        how=f"as stored, ±{bound_px:g} px",
+        frame_rate=frame_rate,
+        start_s=start_s,
+        width=width,
+        height=height,
+        frames=frames,
+        num_pairs=min(len(fields), len(frames) - 1),
+        level_px=2 * bound_px / 255,
+        flow=flow,
     )
 
 

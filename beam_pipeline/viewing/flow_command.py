@@ -12,8 +12,16 @@ from tqdm import tqdm
 
 from beam_pipeline.config import Config, load_config
 from beam_pipeline.media.flo import write_flo
-from beam_pipeline.media.settings import Encode, Flow
-from beam_pipeline.viewing.flow_clip import FlowClip, Span, flow_of_images, flow_of_record, flow_of_video, spread
+from beam_pipeline.media.settings import MediaSettings
+from beam_pipeline.viewing.flow_clip import (
+    FlowClip,
+    Span,
+    flow_of_folder,
+    flow_of_images,
+    flow_of_record,
+    flow_of_video,
+    spread,
+)
 from beam_pipeline.viewing.flow_film import write_flow_film
 from beam_pipeline.viewing.flow_sheet import MOST_PAIRS, draw_flow_sheet, full_px_of
 from beam_pipeline.viewing.image_files import IMAGE_SUFFIXES
@@ -22,8 +30,8 @@ from tf_data import contract
 
 SUFFIXES = (".png", ".mp4", ".flo")
 
-# What a configuration must have and a look doesn't use.
-_NO_DATA_SET = ("name=look", "splits.look.annotations=[none]", "source.store=.")
+# What a configuration must have and a look doesn't use; and the rate of frames that lie in files of their own.
+_NO_DATA_SET = ("name=look", "splits.look.annotations=[none]", "source.store=.", "encode.fps=25")
 
 
 class RequestError(ValueError):
@@ -44,7 +52,7 @@ def view_flow(
     """Writes what `out`'s suffix says of a clip's flow; returns the files.
 
     Args:
-      inputs: one video, one folder of frames, one shard, or two or more image files in order.
+      inputs: one video, one folder of frames, one shard, or two or more image files in order. Frames keep their size.
       out: `.png`, up to eight pairs with arrows and in colour; `.mp4`, all of them as a film; `.flo`, one pair's
         vectors, where there are more one file a pair: `name-00000.flo` and so on.
       span: which seconds are looked at.
@@ -85,49 +93,55 @@ def view_flow(
 def _open(
     inputs: Sequence[str], config: str | None, settings: Sequence[str], span: Span, clip_id: str | None
 ) -> FlowClip:
-    first = inputs[0]
     for path in inputs:
         if not Path(path).exists():
             hint = "; it must be on this machine" if "://" in path else ""
             raise RequestError(f"{path}: there is no such file or folder{hint}")
-    is_shard = contract.parse_shard_file(Path(first).name) is not None
-    if clip_id is not None and not is_shard:
-        raise RequestError(f"--clip is for a shard, NAME-SPLIT.tfrecord-00000-of-00001; {first} is none")
-    if is_shard:
-        if len(inputs) > 1:
-            raise RequestError(f"one shard at a time, got {len(inputs)} inputs")
-        if config or settings:
-            raise RequestError(
-                "a record's flow is there already: --config and --set change nothing of it, leave them out"
-            )
-        return flow_of_record(first, clip_id, span)
-    encode, flow = _media(config, settings)
-    if span.duration_s > encode.max_duration_s:
-        raise RequestError(
-            f"--duration must not be above encode.max_duration_s, {encode.max_duration_s:g}, got {span.duration_s:g}"
-        )
-    are_images = [Path(path).suffix.lower() in IMAGE_SUFFIXES for path in inputs]
-    if len(inputs) > 1 and not all(are_images):
-        other = inputs[are_images.index(False)]
+    first = inputs[0]
+    kind = _kind_of(first)
+    if len(inputs) > 1 and (other := next((path for path in inputs if _kind_of(path) != "images"), None)):
         raise RequestError(f"{other}: of several inputs each must be a {', '.join(IMAGE_SUFFIXES)} file")
-    if Path(first).is_dir() or all(are_images):
-        return flow_of_images([Path(path) for path in inputs], span, encode, flow)
-    return flow_of_video(first, span, encode, flow)
+    if kind == "shard":
+        if config or settings:
+            raise RequestError("a record's flow is there already: leave --config and --set out, they can't change it")
+        return flow_of_record(first, clip_id, span)
+    if clip_id is not None:
+        raise RequestError(f"--clip is for a shard, NAME-SPLIT.tfrecord-00000-of-00001; {first} is none")
+    media = _media(config, settings, "local" if kind == "video" else "frames")
+    if span.duration_s > media.encode.max_duration_s:
+        limit = f"encode.max_duration_s, {media.encode.max_duration_s:g}"
+        raise RequestError(f"--duration must not be above {limit}, got {span.duration_s:g}")
+    if kind == "video":
+        return flow_of_video(first, span, media)
+    if kind == "folder":
+        return flow_of_folder(first, span, media)
+    if media.flow and media.flow.method == "imported":
+        raise RequestError("flow.method imported takes a folder of frames and flow, got images")
+    return flow_of_images([Path(path) for path in inputs], span, media)
 
 
-def _media(config: str | None, settings: Sequence[str]) -> tuple[Encode, Flow]:
+def _kind_of(path: str) -> str:
+    """Returns `shard`, `folder`, `images` or `video`, whatever else is there being taken for one."""
+    if contract.parse_shard_file(Path(path).name):
+        return "shard"
+    if Path(path).is_dir():
+        return "folder"
+    return "images" if Path(path).suffix.lower() in IMAGE_SUFFIXES else "video"
+
+
+def _media(config: str | None, settings: Sequence[str], kind: str) -> MediaSettings:
     """Returns how a run with this configuration would make frames and flow; flow by its preset where it has none."""
 
     def load(*first: str) -> Config:
         needed = () if config else _NO_DATA_SET
-        return load_config(config, (*needed, *first, *settings))
+        return load_config(config, [*needed, *first, *settings, f"source.kind={kind}", "audio=null"])
 
     loaded = load()
     if loaded.flow is None:
         loaded = load("flow={}")
     if loaded.flow is None:
         raise RequestError("--set flow=null: a look at flow needs some; leave that out")
-    return loaded.encode, loaded.flow
+    return loaded.media
 
 
 def _check_is_new(path: Path, overwrite: bool) -> None:

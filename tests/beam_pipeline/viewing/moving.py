@@ -9,7 +9,7 @@ import numpy as np
 import simplejpeg
 
 from beam_pipeline.media.flow import encode_flow
-from beam_pipeline.media.settings import Flow
+from beam_pipeline.media.settings import Encode, Flow, MediaSettings
 from beam_pipeline.records import sequence_example
 from beam_pipeline.tfrecord import frame
 from tests.beam_pipeline.media.videos import planar_frame, write_video
@@ -17,6 +17,7 @@ from tf_data import contract
 
 SHARD = "moving-train.tfrecord-00000-of-00001"
 DIS = Flow("dis")
+MEDIA = MediaSettings(Encode(shorter_side=48), DIS)
 Step = tuple[int, int]  # pixels a frame, to the right and downwards
 
 
@@ -35,11 +36,11 @@ def video(path: Path, num_frames: int, step: Step = (3, 0), size: tuple[int, int
 
 
 def images(folder: Path, num_frames: int, step: Step = (3, 0), name: str = "img_{}.png") -> list[Path]:
-    """Writes an image a frame, numbered from 1 and without zeros in front."""
+    """Writes an RGB image a frame, numbered from 1 and without zeros in front."""
     folder.mkdir(exist_ok=True)
     paths = [folder / name.format(number) for number in range(1, num_frames + 1)]
     for path, picture in zip(paths, grey_frames(num_frames, step), strict=True):
-        assert cv2.imwrite(str(path), picture)
+        assert cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR))
     return paths
 
 

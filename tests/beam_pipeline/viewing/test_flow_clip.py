@@ -11,16 +11,13 @@ import pytest
 
 from beam_pipeline.clips import Clip, ClipError
 from beam_pipeline.media.encoding import encode_clip
-from beam_pipeline.media.flow import decode_flow, estimate_flow
+from beam_pipeline.media.flow import decode_flow
 from beam_pipeline.media.settings import Encode, Flow, MediaSettings
 from beam_pipeline.media.task import ClipTask
 from beam_pipeline.records import parse_sequence_example
-from beam_pipeline.viewing.flow_clip import Span, flow_of_images, flow_of_record, flow_of_video, spread
-from tests.beam_pipeline.viewing.moving import DIS, grey_frames, images, record, shard, video
+from beam_pipeline.viewing.flow_clip import Span, flow_of_folder, flow_of_images, flow_of_record, flow_of_video, spread
+from tests.beam_pipeline.viewing.moving import DIS, MEDIA, grey_frames, images, record, shard, video
 from tf_data import contract
-
-SMALL = Encode(shorter_side=48)
-
 
 # -- A video -----------------------------------------------------------------------------------------------------------
 
@@ -32,7 +29,7 @@ def test_a_videos_frames_and_flow_are_those_that_a_run_stores(
 ) -> None:
     path, encode = str(test_data / "videos" / "tuneavideo_man_skiing.mp4"), Encode(shorter_side=96, min_duration_s=0)
     flow = Flow(method, storage="png")  # type: ignore[arg-type]
-    shown = flow_of_video(path, Span(start_s, 0.4), encode, flow)
+    shown = flow_of_video(path, Span(start_s, 0.4), MediaSettings(encode, flow))
 
     start_us = round((start_s or 0) * 1e6)
     settings = MediaSettings(encode, flow, trimmed=trimmed)  # type: ignore[arg-type]
@@ -48,12 +45,12 @@ def test_a_videos_frames_and_flow_are_those_that_a_run_stores(
 
 
 def test_without_a_start_it_begins_with_the_first_frame_and_takes_what_there_is(tmp_path: Path) -> None:
-    clip = flow_of_video(str(video(tmp_path / "a.mkv", 5)), Span(), SMALL, DIS)
+    clip = flow_of_video(str(video(tmp_path / "a.mkv", 5)), Span(), MEDIA)
     assert (len(clip.frames), clip.num_pairs, clip.frame_rate, clip.time_s(2)) == (5, 4, 25, 0.08)
 
 
 def test_with_a_start_times_are_the_videos_own(tmp_path: Path) -> None:
-    clip = flow_of_video(str(video(tmp_path / "a.mkv", 30)), Span(0.4, 0.2), SMALL, DIS)
+    clip = flow_of_video(str(video(tmp_path / "a.mkv", 30)), Span(0.4, 0.2), MEDIA)
     assert len(clip.frames) == 5
     assert clip.time_s(1) == pytest.approx(0.44)
     first = cv2.resize(clip.picture(0), (64, 48))[..., 1].astype(int)
@@ -71,69 +68,87 @@ def test_with_a_start_times_are_the_videos_own(tmp_path: Path) -> None:
 )
 def test_a_video_without_a_pair_is_an_error(num_frames: int, span: Span, reason: str, tmp_path: Path) -> None:
     with pytest.raises(ClipError) as raised:
-        flow_of_video(str(video(tmp_path / "a.mkv", num_frames)), span, SMALL, DIS)
+        flow_of_video(str(video(tmp_path / "a.mkv", num_frames)), span, MEDIA)
     assert raised.value.reason == reason
 
 
 # -- Images ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_folder_is_read_by_the_numbers_in_its_names(tmp_path: Path) -> None:
-    images(tmp_path, 12)
+def test_a_folders_frames_and_flow_are_those_that_a_run_stores(tmp_path: Path) -> None:
+    images(tmp_path, 12, name="img_{}.jpg")
     (tmp_path / "notes.txt").write_text("no frame")
-    (tmp_path / "._img_1.png").write_bytes(b"no frame")
-    clip = flow_of_images([tmp_path], Span(), SMALL, DIS)
-    assert clip.num_pairs == 11
-    for pair in range(11):
-        assert np.median(clip.flow(pair)[..., 0]) == pytest.approx(3, abs=0.3)
+    media = MediaSettings(Encode(min_duration_s=0), Flow("dis", storage="png"), trimmed="whole", frame_folders=True)
+    shown = flow_of_folder(str(tmp_path), Span(), media)
+    task = ClipTask(Clip("a", 0, 1_000_000), 0, "train", "x", str(tmp_path), "a", 1, None, media)
+    stored = encode_clip(task).record
+    assert stored
+    _, lists = parse_sequence_example(stored)
+    assert list(shown.frames) == [step[0] for step in lists[contract.IMAGE_ENCODED]]
+    assert shown.num_pairs == len(lists[contract.FLOW_ENCODED]) == 11
+    for pair, step in enumerate(lists[contract.FLOW_ENCODED]):
+        assert np.abs(shown.flow(pair) - decode_flow(step[0], 20.0)).max() <= 1.01 * 20 / 255
 
 
-def test_files_are_taken_in_the_order_in_which_they_are_given(tmp_path: Path) -> None:
-    first, second = images(tmp_path, 2)
-    assert np.median(flow_of_images([second, first], Span(), SMALL, DIS).flow(0)[..., 0]) == pytest.approx(-3, abs=0.3)
+def test_a_folders_own_flow_is_shown_where_it_is_to_be_imported(tmp_path: Path) -> None:
+    images(tmp_path, 3)
+    for axis, level in (("x", 191), ("y", 64)):
+        for number in (1, 2):
+            cv2.imwrite(str(tmp_path / f"flow_{axis}_{number:05d}.png"), np.full((48, 64), level, np.uint8))
+    media = MediaSettings(Encode(), Flow("imported", bound_px=10.0, storage="png"))
+    clip = flow_of_folder(str(tmp_path), Span(), media)
+    assert clip.num_pairs == 2
+    np.testing.assert_allclose(clip.flow(1)[..., 0], 191 / 255 * 20 - 10, atol=1e-5)
+    np.testing.assert_allclose(clip.flow(1)[..., 1], 64 / 255 * 20 - 10, atol=1e-5)
 
 
-def test_images_flow_is_the_estimators_on_their_grey(tmp_path: Path) -> None:
-    clip = flow_of_images(images(tmp_path, 2), Span(), SMALL, DIS)
-    np.testing.assert_array_equal(clip.flow(0), estimate_flow(*grey_frames(2), DIS))
+def test_files_are_taken_in_the_order_in_which_they_are_given_whatever_their_names(tmp_path: Path) -> None:
+    first, second = images(tmp_path, 2, name="shot {} of us.png")
+    assert np.median(flow_of_images([second, first], Span(), MEDIA).flow(0)[..., 0]) == pytest.approx(-3, abs=0.3)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_files_give_what_their_folder_gives(suffix: str, tmp_path: Path) -> None:
+    paths = images(tmp_path, 3, name="img_{}." + suffix)
+    of_files, of_folder = flow_of_images(paths, Span(), MEDIA), flow_of_folder(str(tmp_path), Span(), MEDIA)
+    assert of_files.frames == of_folder.frames
+    for pair in range(2):
+        np.testing.assert_array_equal(of_files.flow(pair), of_folder.flow(pair))
 
 
 @pytest.mark.parametrize(
     ("name", "channels", "depth"),
-    [("{}.png", 1, np.uint8), ("{}.png", 4, np.uint8), ("{}.png", 3, np.uint16), ("{}.JPEG", 3, np.uint8)],
+    [("{}.png", 1, np.uint8), ("{}.png", 4, np.uint8), ("{}.png", 3, np.uint16), ("{}.JPEG", 1, np.uint8)],
 )
-def test_images_may_be_grey_transparent_deep_or_jpeg(name: str, channels: int, depth: type, tmp_path: Path) -> None:
-    for number, grey in enumerate(grey_frames(2)):
+def test_files_may_be_grey_transparent_or_deep(name: str, channels: int, depth: type, tmp_path: Path) -> None:
+    paths = [tmp_path / name.format(number) for number in range(2)]
+    for path, grey in zip(paths, grey_frames(2), strict=True):
         picture = grey.astype(depth) * (257 if depth == np.uint16 else 1)
-        cv2.imwrite(str(tmp_path / name.format(number)), np.repeat(picture[..., np.newaxis], channels, axis=2))
-    clip = flow_of_images([tmp_path], Span(), SMALL, DIS)
+        cv2.imwrite(str(path), np.repeat(picture[..., np.newaxis], channels, axis=2))
+    clip = flow_of_images(paths, Span(), MEDIA)
     assert np.median(clip.flow(0)[..., 0]) == pytest.approx(3, abs=0.3)
+    assert np.abs(clip.picture(1)[..., 0].astype(int) - grey_frames(2)[1]).mean() < 3
 
 
-def test_a_span_of_images_is_in_seconds_at_their_rate(tmp_path: Path) -> None:
-    images(tmp_path, 12)
-    clip = flow_of_images([tmp_path], Span(0.5, 0.4), Encode(fps=Fraction(10), shorter_side=48), DIS)
+@pytest.mark.parametrize("of_folder", [True, False])
+def test_a_span_of_frames_is_in_seconds_at_their_rate(of_folder: bool, tmp_path: Path) -> None:
+    paths, media = images(tmp_path, 12), MediaSettings(Encode(fps=Fraction(10)), DIS)
+    span = Span(0.5, 0.4)
+    clip = flow_of_folder(str(tmp_path), span, media) if of_folder else flow_of_images(paths, span, media)
     assert (len(clip.frames), clip.time_s(0)) == (4, 0.5)
     assert np.abs(clip.picture(0)[..., 0].astype(int) - grey_frames(12)[5]).mean() < 3
 
 
-def test_flow_beside_the_frames_is_not_taken_for_frames(tmp_path: Path) -> None:
-    images(tmp_path, 3)
-    images(tmp_path, 2, name="flow_x_{:05d}.jpg")
-    with pytest.raises(ClipError, match=r"holds images of flow too, such as flow_x_00001\.jpg"):
-        flow_of_images([tmp_path], Span(), SMALL, DIS)
-
-
 def test_a_folder_without_images_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ClipError, match=r"holds no \.jpg, \.jpeg, \.png file"):
-        flow_of_images([tmp_path], Span(), SMALL, DIS)
+    with pytest.raises(ClipError, match="the folder has no frames"):
+        flow_of_folder(str(tmp_path), Span(), MEDIA)
 
 
-def test_an_image_of_another_size_is_named(tmp_path: Path) -> None:
-    images(tmp_path, 3)
-    cv2.imwrite(str(tmp_path / "img_2.png"), grey_frames(1, size=(48, 80))[0])
-    with pytest.raises(ClipError, match=r"img_2\.png: has 80×48 pixels, img_1\.png 64×48"):
-        flow_of_images([tmp_path], Span(), SMALL, DIS)
+def test_a_file_of_another_size_is_named(tmp_path: Path) -> None:
+    paths = images(tmp_path, 3)
+    cv2.imwrite(str(paths[1]), grey_frames(1, size=(48, 80))[0])
+    with pytest.raises(ClipError, match=r"img_2\.png has 80×48 pixels, and the first frame 64×48"):
+        flow_of_images(paths, Span(), MEDIA)
 
 
 def png_of(width: int, height: int) -> bytes:
@@ -142,21 +157,27 @@ def png_of(width: int, height: int) -> bytes:
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
 @pytest.mark.parametrize("damage", ["cut", "noise", "empty"])
-def test_a_damaged_image_is_named(suffix: str, damage: str, tmp_path: Path) -> None:
-    bad = images(tmp_path, 3, name="img_{}." + suffix)[1]
-    content = bad.read_bytes()
-    bad.write_bytes({"cut": content[: len(content) // 2], "noise": b"\x17" * 999, "empty": b""}[damage])
+def test_a_damaged_file_is_named(suffix: str, damage: str, tmp_path: Path) -> None:
+    paths = images(tmp_path, 3, name="img_{}." + suffix)
+    content = paths[1].read_bytes()
+    paths[1].write_bytes({"cut": content[: len(content) // 2], "noise": b"\x17" * 999, "empty": b""}[damage])
     with pytest.raises(ClipError, match=f"img_2.{suffix}: ") as raised:
-        flow_of_images([tmp_path], Span(), SMALL, DIS)
+        flow_of_images(paths, Span(), MEDIA)
     assert raised.value.reason == "unreadable"
 
 
-def test_an_image_that_would_fill_memory_is_refused_by_its_header(tmp_path: Path) -> None:
-    images(tmp_path, 2)
-    (tmp_path / "img_2.png").write_bytes(png_of(2**31 - 1, 2**31 - 1))
-    with pytest.raises(ClipError, match="at most 8192 a side") as raised:
-        flow_of_images([tmp_path], Span(), SMALL, DIS)
+def test_a_file_that_would_fill_memory_is_refused_by_its_header(tmp_path: Path) -> None:
+    paths = images(tmp_path, 2)
+    paths[1].write_bytes(png_of(2**31 - 1, 2**31 - 1))
+    with pytest.raises(ClipError, match="at most 4096 a side") as raised:
+        flow_of_images(paths, Span(), MEDIA)
     assert raised.value.reason == "too_large"
+
+
+def test_a_damaged_folder_is_shown_up_to_the_damage_and_says_so(tmp_path: Path) -> None:
+    images(tmp_path, 5)[3].write_bytes(b"no image")
+    clip = flow_of_folder(str(tmp_path), Span(), MEDIA)
+    assert (len(clip.frames), clip.how) == (3, "dis, of a damaged source")
 
 
 # -- A record ----------------------------------------------------------------------------------------------------------

@@ -15,12 +15,17 @@ import pytest
 from beam_pipeline.cli import main
 from beam_pipeline.media.flo import read_flo
 from beam_pipeline.media.flow import decode_flow, estimate_flow
+from beam_pipeline.media.jpegs import decode_luma
 from beam_pipeline.records import parse_sequence_example
-from tests.beam_pipeline.viewing.moving import DIS, grey_frames, images, record, shard, video
+from tests.beam_pipeline.viewing.moving import DIS, images, record, shard, video
 from tf_data import contract
 
 ROOT = Path(__file__).parents[3]
-SMALL = ["--set", "encode.shorter_side=48", "--set", "flow.method=dis"]
+QUICK = ["--set", "flow.method=dis"]
+
+
+def luma_of(*paths: str | Path) -> list[np.ndarray]:
+    return [decode_luma(Path(path).read_bytes()) for path in paths]
 
 
 def names(folder: Path) -> list[str]:
@@ -31,18 +36,18 @@ def names(folder: Path) -> list[str]:
 
 
 def test_the_flow_of_two_images_is_the_estimators(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    first, second = map(str, images(tmp_path / "frames", 2))
-    assert main(["flow", first, second, str(tmp_path / "out.flo"), *SMALL]) == 0
-    np.testing.assert_array_equal(read_flo(tmp_path / "out.flo"), estimate_flow(*grey_frames(2), DIS))
+    first, second = map(str, images(tmp_path / "frames", 2, name="img_{}.jpg"))
+    assert main(["flow", first, second, str(tmp_path / "out.flo"), *QUICK]) == 0
+    np.testing.assert_array_equal(read_flo(tmp_path / "out.flo"), estimate_flow(*luma_of(first, second), DIS))
     assert capsys.readouterr().out == f"{tmp_path / 'out.flo'}\n"
 
 
 def test_several_pairs_are_numbered_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    images(tmp_path / "frames", 4)
-    assert main(["flow", str(tmp_path / "frames"), str(tmp_path / "new" / "out.flo"), *SMALL]) == 0
+    paths = images(tmp_path / "frames", 4, name="img_{}.jpg")
+    assert main(["flow", str(tmp_path / "frames"), str(tmp_path / "new" / "out.flo"), *QUICK]) == 0
     assert names(tmp_path / "new") == ["out-00000.flo", "out-00001.flo", "out-00002.flo"]
-    luma = grey_frames(4)
-    np.testing.assert_array_equal(read_flo(tmp_path / "new" / "out-00002.flo"), estimate_flow(luma[2], luma[3], DIS))
+    third = estimate_flow(*luma_of(*paths[2:]), DIS)
+    np.testing.assert_array_equal(read_flo(tmp_path / "new" / "out-00002.flo"), third)
     assert "out-00000.flo to out-00002.flo: 3 pairs" in capsys.readouterr().out
 
 
@@ -57,16 +62,16 @@ def test_a_record_gives_its_own_flow(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".png", ".PNG", ".mp4"])
 def test_the_suffix_chooses_a_picture_or_a_film(suffix: str, tmp_path: Path) -> None:
     source, out = video(tmp_path / "a.mkv", 5), tmp_path / f"out{suffix}"
-    assert main(["flow", str(source), str(out), *SMALL]) == 0
+    assert main(["flow", str(source), str(out), *QUICK]) == 0
     magic = out.read_bytes()[:8]
     assert magic == b"\x89PNG\r\n\x1a\n" if suffix.lower() == ".png" else magic[4:] == b"ftyp"
     assert names(tmp_path) == ["a.mkv", out.name]
 
 
 def test_by_default_flow_is_the_presets_tvl1(tmp_path: Path) -> None:
-    first, second = map(str, images(tmp_path / "frames", 2))
-    assert main(["flow", first, second, str(tmp_path / "out.flo"), "--set", "encode.shorter_side=48"]) == 0
-    expected = estimate_flow(*grey_frames(2), type(DIS)("tvl1"))
+    first, second = map(str, images(tmp_path / "frames", 2, name="img_{}.jpg"))
+    assert main(["flow", first, second, str(tmp_path / "out.flo")]) == 0
+    expected = estimate_flow(*luma_of(first, second), type(DIS)("tvl1"))
     np.testing.assert_array_equal(read_flo(tmp_path / "out.flo"), expected)
 
 
@@ -102,17 +107,24 @@ def test_a_configuration_says_how_a_run_would_do_it(tmp_path: Path) -> None:
         (["a.mkv", "out.png", "--duration", "61"], 2, "must not be above encode.max_duration_s, 60, got 61"),
         (["a.mkv", "out.png", "--set", "flow.methd=dis"], 2, "flow.methd is no key of the configuration"),
         (["a.mkv", "out.png", "--set", "flow=null"], 2, "leave that out"),
+        (["a.mkv", "out.png", "--set", "flow.method=imported"], 2, "flow.method imported is for source.kind frames"),
+        (["img_1.png", "img_1.png", "out.png", "--set", "flow.method=imported"], 2, "takes a folder"),
+        (["folder.png", "out.png", "--set", "encode.height=64"], 2, "encode.height must be left out"),
         (["a.mkv", "out.png", "--clip", "x"], 2, "--clip is for a shard"),
         (["a.mkv", "a.mkv", "out.png"], 2, "a.mkv: of several inputs each must be a .jpg, .jpeg, .png file"),
-        (["moving-train.tfrecord-00000-of-00001", "out.png", "--set", "flow.method=dis"], 2, "leave them out"),
+        (
+            ["moving-train.tfrecord-00000-of-00001", "out.png", "--set", "flow.method=dis"],
+            2,
+            "leave --config and --set out",
+        ),
         (["moving-train.tfrecord-00000-of-00001", "out.png", "--clip", "x"], 1, "none of its 1 records has that id"),
         (["notes.txt", "out.png"], 1, "notes.txt: libavformat can't open it"),
         (["sound.wav", "out.png"], 1, "sound.wav: the file has no video stream"),
         (["a.mkv", "out.png", "--start", "9"], 1, "a.mkv: the video ends before the clip begins"),
         (["a.mkv", "out.png", "--duration", "0.03"], 1, "a.mkv: flow takes two frames or more, got 1"),
         (["img_1.png", "out.png"], 1, "flow takes two frames or more, got 1"),
-        (["folder.png", "out.png"], 1, "folder.png: holds no .jpg, .jpeg, .png file"),
-        (["a.mkv", "notes.txt/out.png", *SMALL], 1, "notes.txt/out.png: can't be written"),
+        (["folder.png", "out.png"], 1, "folder.png: the folder has no frames, which are called img_00001.jpg"),
+        (["a.mkv", "notes.txt/out.png", *QUICK], 1, "notes.txt/out.png: can't be written"),
     ],
 )
 def test_what_cannot_be_done_is_one_line_and_a_status(
@@ -153,24 +165,24 @@ def test_what_is_there_is_replaced_only_when_asked(
 ) -> None:
     first, second = map(str, images(tmp_path / "frames", 2))
     (tmp_path / out).write_bytes(b"mine")
-    assert main(["flow", first, second, str(tmp_path / out), *SMALL]) == 2
+    assert main(["flow", first, second, str(tmp_path / out), *QUICK]) == 2
     assert f"{out}: is there already" in capsys.readouterr().err
     assert (tmp_path / out).read_bytes() == b"mine"
-    assert main(["flow", first, second, str(tmp_path / out), *SMALL, "--overwrite"]) == 0
+    assert main(["flow", first, second, str(tmp_path / out), *QUICK, "--overwrite"]) == 0
     assert (tmp_path / out).stat().st_size > 100
 
 
 def test_a_forgotten_out_costs_no_frame(tmp_path: Path) -> None:
     paths = images(tmp_path, 3)
     content = paths[-1].read_bytes()
-    assert main(["flow", *map(str, paths), *SMALL]) == 2
+    assert main(["flow", *map(str, paths), *QUICK]) == 2
     assert paths[-1].read_bytes() == content
 
 
 def test_numbered_files_of_a_longer_clip_do_not_stay_behind(tmp_path: Path) -> None:
     images(tmp_path / "frames", 5)
     (tmp_path / "out-of-mine.flo").write_bytes(b"mine")
-    arguments = ["flow", str(tmp_path / "frames"), str(tmp_path / "out.flo"), *SMALL]
+    arguments = ["flow", str(tmp_path / "frames"), str(tmp_path / "out.flo"), *QUICK]
     assert main(arguments) == 0
     assert main([*arguments, "--duration", "0.12"]) == 2
     assert len(list(tmp_path.glob("out-0*.flo"))) == 4
@@ -196,7 +208,7 @@ def test_a_full_disk_is_one_line_and_leaves_no_part_of_a_file(tmp_path: Path) ->
     code = "import resource, sys; from beam_pipeline.cli import main; "
     code += "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000)); sys.exit(main(sys.argv[1:]))"
     for out in ("out.png", "out.mp4", "out.flo"):
-        command = [sys.executable, "-c", code, "flow", str(tmp_path / "frames"), str(tmp_path / out), *SMALL]
+        command = [sys.executable, "-c", code, "flow", str(tmp_path / "frames"), str(tmp_path / out), *QUICK]
         done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
         assert done.returncode == 1
         assert "can't be written: File too large" in done.stderr
@@ -214,6 +226,6 @@ def test_a_real_kinetics_clip_can_be_looked_at(test_data: Path, tmp_path: Path) 
 
 def test_a_file_name_may_hold_anything(tmp_path: Path) -> None:
     source = video(tmp_path / "a.mkv", 3).rename(tmp_path / "-é漢 \n$(x);%d\x07.mkv")
-    assert main(["flow", str(source), str(tmp_path / "out.png"), *SMALL]) == 0
-    assert main(["flow", str(source), str(tmp_path / "%03d [x].flo"), *SMALL]) == 0
+    assert main(["flow", str(source), str(tmp_path / "out.png"), *QUICK]) == 0
+    assert main(["flow", str(source), str(tmp_path / "%03d [x].flo"), *QUICK]) == 0
     assert {"%03d [x]-00000.flo", "%03d [x]-00001.flo"} <= set(names(tmp_path))

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from av.video.frame import VideoFrame
 
-from beam_pipeline.media.settings import Encode
+from beam_pipeline.media.settings import Encode, MediaSettings
 from beam_pipeline.viewing.flow_clip import Span, flow_of_images, flow_of_record, flow_of_video
 from beam_pipeline.viewing.flow_film import write_flow_film
-from tests.beam_pipeline.viewing.moving import DIS, images, record, shard, video
+from tests.beam_pipeline.viewing.moving import DIS, MEDIA, images, record, shard, video
 
 
 def read(path: Path) -> tuple[list[VideoFrame], Fraction]:
@@ -26,7 +26,7 @@ def read(path: Path) -> tuple[list[VideoFrame], Fraction]:
 
 @pytest.mark.parametrize("fps", [Fraction(25), Fraction(30000, 1001), Fraction(1, 2)])
 def test_there_is_one_picture_a_pair_at_the_clips_rate(fps: Fraction, tmp_path: Path) -> None:
-    clip = flow_of_images(images(tmp_path, 7), Span(None, 20.0), Encode(fps=fps, shorter_side=48), DIS)
+    clip = flow_of_images(images(tmp_path, 7), Span(None, 20.0), MediaSettings(Encode(fps=fps), DIS))
     write_flow_film(tmp_path / "film.mp4", clip, 3.0)
     frames, rate = read(tmp_path / "film.mp4")
     assert len(frames) == 6
@@ -35,7 +35,7 @@ def test_there_is_one_picture_a_pair_at_the_clips_rate(fps: Fraction, tmp_path: 
 
 
 def test_the_frame_is_on_the_left_and_motion_to_the_right_is_red_on_the_right(tmp_path: Path) -> None:
-    clip = flow_of_images(images(tmp_path, 4), Span(), Encode(shorter_side=48), DIS)
+    clip = flow_of_images(images(tmp_path, 4), Span(), MEDIA)
     write_flow_film(tmp_path / "film.mp4", clip, 3.3)
     frames, _ = read(tmp_path / "film.mp4")
     picture = frames[1].reformat(format="rgb24", src_colorspace="ITU709").to_ndarray().astype(int)
@@ -49,7 +49,9 @@ def test_the_frame_is_on_the_left_and_motion_to_the_right_is_red_on_the_right(tm
 @pytest.mark.parametrize("size", [(16, 16), (47, 63), (16, 256), (256, 16)])
 def test_any_shape_can_be_filmed(size: tuple[int, int], tmp_path: Path) -> None:
     path = str(video(tmp_path / "a.mkv", 3, size=size))
-    write_flow_film(tmp_path / "film.mp4", flow_of_video(path, Span(), Encode(shorter_side=16), DIS), 3.0)
+    write_flow_film(
+        tmp_path / "film.mp4", flow_of_video(path, Span(), MediaSettings(Encode(shorter_side=16), DIS)), 3.0
+    )
     frames, _ = read(tmp_path / "film.mp4")
     assert len(frames) == 2
 

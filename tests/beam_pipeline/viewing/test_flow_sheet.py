@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from beam_pipeline.media.settings import Encode
+from beam_pipeline.media.settings import Encode, MediaSettings
 from beam_pipeline.viewing.flow_clip import FlowClip, Span, flow_of_images, flow_of_record, flow_of_video
 from beam_pipeline.viewing.flow_sheet import draw_flow_sheet, full_px_of, round_length
-from tests.beam_pipeline.viewing.moving import DIS, Step, images, record, shard, video
+from tests.beam_pipeline.viewing.moving import DIS, MEDIA, Step, images, record, shard, video
 
 RED, CYAN_BLUE = (255, 0, 0), (0, 209, 255)
 
 
 def clip_of(folder: Path, num_frames: int = 2, step: Step = (3, 0)) -> FlowClip:
-    return flow_of_images(images(folder, num_frames, step), Span(), Encode(shorter_side=48), DIS)
+    return flow_of_images(images(folder, num_frames, step), Span(), MEDIA)
 
 
 def share(picture: np.ndarray, colour: tuple[int, int, int], tolerance: int = 70) -> float:
@@ -79,7 +79,7 @@ def test_a_long_clip_is_drawn_as_eight_pairs_and_only_those_are_estimated(tmp_pa
 @pytest.mark.parametrize("num_frames", [2, 4])
 def test_any_shape_can_be_drawn(size: tuple[int, int], num_frames: int, tmp_path: Path) -> None:
     path = str(video(tmp_path / "a.mkv", num_frames, size=size))
-    page = draw_flow_sheet(flow_of_video(path, Span(), Encode(shorter_side=16), DIS), 3.0)
+    page = draw_flow_sheet(flow_of_video(path, Span(), MediaSettings(Encode(shorter_side=16), DIS)), 3.0)
     assert share(page, RED) > 0.001
 
 
