@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 from tqdm import tqdm
 
+from beam_pipeline.clips import ClipError
 from beam_pipeline.config import Config, load_config
 from beam_pipeline.media.flo import write_flo
 from beam_pipeline.media.settings import MediaSettings
@@ -114,7 +115,11 @@ def _open(
     if kind == "video":
         return flow_of_video(first, span, media)
     if kind == "folder":
-        return flow_of_folder(first, span, media)
+        try:
+            return flow_of_folder(first, span, media)
+        except ClipError as error:
+            hint = "; where they have other names, give the files: FOLDER/*.jpg" if error.reason == "no_video" else ""
+            raise ClipError(error.reason, error.detail + hint) from error
     if media.flow and media.flow.method == "imported":
         raise RequestError("flow.method imported takes a folder of frames and flow, got images")
     return flow_of_images([Path(path) for path in inputs], span, media)

@@ -123,7 +123,7 @@ def test_a_configuration_says_how_a_run_would_do_it(tmp_path: Path) -> None:
         (["a.mkv", "out.png", "--start", "9"], 1, "a.mkv: the video ends before the clip begins"),
         (["a.mkv", "out.png", "--duration", "0.03"], 1, "a.mkv: flow takes two frames or more, got 1"),
         (["img_1.png", "out.png"], 1, "flow takes two frames or more, got 1"),
-        (["folder.png", "out.png"], 1, "folder.png: the folder has no frames, which are called img_00001.jpg"),
+        (["folder.png", "out.png"], 1, "where they have other names, give the files"),
         (["a.mkv", "notes.txt/out.png", *QUICK], 1, "notes.txt/out.png: can't be written"),
     ],
 )
