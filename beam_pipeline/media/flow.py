@@ -56,36 +56,47 @@ def encode_flow(luma: Sequence[np.ndarray], flow: Flow) -> FlowFrames:
     """
     encoded: list[bytes] = []
     num_clipped, num_components, sum_px = 0, 0, 0.0
-    with _portable_opencv():
-        estimate = _estimator(flow)
-        for previous, following in pairwise(luma):
-            vectors = _estimate(estimate, previous, following, flow.method)
-            encoded.append(encode_levels(levels_of(vectors, flow.bound_px, flow.rounding), flow.storage, flow.quality))
-            num_clipped += int(np.count_nonzero(np.abs(vectors) > flow.bound_px))
-            num_components += vectors.size
-            squares = vectors * vectors
-            sum_px += float(np.sqrt(squares[..., 0] + squares[..., 1]).sum(dtype=np.float64))
+    estimate = flow_estimator(flow)
+    for previous, following in pairwise(luma):
+        vectors = estimate(previous, following)
+        encoded.append(encode_levels(levels_of(vectors, flow.bound_px, flow.rounding), flow.storage, flow.quality))
+        num_clipped += int(np.count_nonzero(np.abs(vectors) > flow.bound_px))
+        num_components += vectors.size
+        squares = vectors * vectors
+        sum_px += float(np.sqrt(squares[..., 0] + squares[..., 1]).sum(dtype=np.float64))
     count = max(num_components, 1)
     return FlowFrames(encoded, num_clipped / count, 2 * sum_px / count)
 
 
 def estimate_flow(previous: np.ndarray, following: np.ndarray, flow: Flow) -> np.ndarray:
-    """Returns the displacement of every pixel of `previous` towards `following`, float32 (height, width, 2).
+    """Returns the flow of a single pair; of several, what `flow_estimator` returns is quicker."""
+    return flow_estimator(flow)(previous, following)
+
+
+def flow_estimator(flow: Flow) -> Estimator:
+    """Returns a function that estimates flow, one pair after the other.
+
+    It takes a grey frame, uint8 (height, width), and the frame after it, and returns the displacement of every pixel of
+    the first, float32 (height, width, 2): (x, y) in pixels, x to the right and y downwards; the same bits on any x86-64
+    processor. It raises ClipError (`unsupported`) for frames that the method can't work on: too small, or of two sizes.
+    Frames must not change between calls: TV-L1 prepares a frame once for both pairs that it is in.
 
     Args:
-      previous: a grey frame, uint8 (height, width).
-      following: the frame after it, of the same size.
       flow: the method and its parameters; how it is stored doesn't matter here.
 
-    Returns:
-      (x, y) in pixels, x to the right and y downwards; the same bits on any x86-64 processor.
-
     Raises:
-      ClipError: `unsupported` for frames that the method can't work on.
       ValueError: for a method that does not exist.
     """
+    if flow.method not in _METHODS:
+        raise ValueError(f"flow.method must be one of {', '.join(METHODS)}, got {flow.method!r}")
     with _portable_opencv():
-        return _estimate(_estimator(flow), previous, following, flow.method)
+        method = _METHODS[flow.method](flow)
+
+    def estimate(previous: np.ndarray, following: np.ndarray) -> np.ndarray:
+        with _portable_opencv():
+            return _checked(method, previous, following, flow.method)
+
+    return estimate
 
 
 def levels_of(vectors: np.ndarray, bound_px: float, rounding: str) -> np.ndarray:
@@ -146,9 +157,10 @@ def decode_flow(encoded: bytes, bound_px: float) -> np.ndarray:
 
 def _tvl1(flow: Flow) -> Estimator:
     """Zach, Pock and Bischof 2007; with OpenCV's parameters, the flow that I3D was trained on."""
-    from beam_pipeline.media.tvl1 import TVL1  # only here: numba takes half a second to load
+    from beam_pipeline.media.tvl1 import TVL1, compile_once  # only here: numba takes half a second to load
 
     assert flow.tvl1
+    compile_once()
     of_size = functools.cache(functools.partial(TVL1, parameters=flow.tvl1))
     return lambda previous, following: of_size(*previous.shape)(previous, following)
 
@@ -181,13 +193,7 @@ _MIN_SIDE_PX = {"dis": 16, "tvl1": 2, "tvl1_fast": 2}  # TV-L1: a gradient takes
 _STILL_IS_ZERO = frozenset({"tvl1", "tvl1_fast", "dis"})
 
 
-def _estimator(flow: Flow) -> Estimator:
-    if flow.method not in _METHODS:
-        raise ValueError(f"flow.method must be one of {', '.join(METHODS)}, got {flow.method!r}")
-    return _METHODS[flow.method](flow)
-
-
-def _estimate(estimate: Estimator, previous: np.ndarray, following: np.ndarray, method: str) -> np.ndarray:
+def _checked(estimate: Estimator, previous: np.ndarray, following: np.ndarray, method: str) -> np.ndarray:
     height, width = previous.shape
     min_side_px = _MIN_SIDE_PX.get(method, 1)
     if min(height, width) < min_side_px:

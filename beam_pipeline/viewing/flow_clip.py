@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 
 from beam_pipeline.clips import Clip, ClipError
 from beam_pipeline.media.container import open_container
-from beam_pipeline.media.flow import decode_flow, estimate_flow
+from beam_pipeline.media.flow import decode_flow, flow_estimator
 from beam_pipeline.media.frame_folders import list_folder, read_folder
 from beam_pipeline.media.settings import MediaSettings
 from beam_pipeline.media.timing import HALF, num_outputs
@@ -207,9 +207,10 @@ def _estimated(
     _check_length(len(jpegs))
     flow = media.flow
     assert flow
+    estimator = flow_estimator(flow)
 
     def estimate(pair: int) -> np.ndarray:
-        return estimate_flow(luma[pair], luma[pair + 1], flow)
+        return estimator(luma[pair], luma[pair + 1])
 
     height, width = luma[0].shape
     return FlowClip(

@@ -7,6 +7,11 @@ before each run of sweeps, and sweeps until the flow hardly changes.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import functools
+from pathlib import Path
+
 import cv2
 import numpy as np
 
@@ -103,3 +108,21 @@ class TVL1:
                         medians.filter_median(fields, field, width, parameters.median_px, *level.medians)
                 if iterate(fields, width, most, tau, limit, parameters.inner_iterations, level.change):
                     break
+
+
+@functools.cache
+def compile_once() -> None:
+    """Compiles all that TV-L1 takes, once a machine: a second or two, and a tenth of one wherever it is in the cache.
+
+    Processes that start together take turns, so that the first one compiles for all. Without a folder that can keep
+    the cache each of them has to.
+    """
+    folder = iterate.stats.cache_path
+    with contextlib.ExitStack() as until_done:
+        if folder:
+            with contextlib.suppress(OSError):
+                Path(folder).mkdir(parents=True, exist_ok=True)
+                lock = until_done.enter_context(Path(folder, "compiling.lock").open("w"))
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        frame = np.zeros((_MIN_LEVEL_PX, _MIN_LEVEL_PX), np.uint8)
+        TVL1(*frame.shape)(frame, frame)

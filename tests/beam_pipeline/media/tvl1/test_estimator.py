@@ -165,7 +165,7 @@ DIGEST = """
 import hashlib
 from beam_pipeline.media.flow import estimate_flow
 from beam_pipeline.media.settings import Flow
-from tests.beam_pipeline.media.test_tvl1 import moved, texture
+from tests.beam_pipeline.media.tvl1.test_estimator import moved, texture
 import numpy as np
 first = texture(75, 101)
 flow = estimate_flow(first, moved(first, np.full((75, 101, 2), (1.3, 0.7), np.float32)), Flow())
@@ -185,3 +185,35 @@ def test_other_processors_give_the_same_bits(cpu: str) -> None:
         text=True,
     )
     assert done.stdout.strip() == hashlib.sha256(estimate_flow(first, second, Flow()).tobytes()).hexdigest()
+
+
+COMPILED = """
+from beam_pipeline.media.tvl1 import compile_once, sweeps
+compile_once()
+print(sum(sweeps.iterate.stats.cache_misses.values()))
+"""
+
+
+def compiled_by(count: int, cache: Path | str) -> list[int]:
+    """How often each of so many processes, which start together, compiles the sweeps."""
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", COMPILED],
+            env=os.environ | {"NUMBA_CACHE_DIR": str(cache)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(count)
+    ]
+    outputs = [process.communicate()[0] for process in started]
+    assert all(process.returncode == 0 for process in started)
+    return [int(output) for output in outputs]
+
+
+def test_processes_that_start_together_compile_once(tmp_path: Path) -> None:
+    assert sorted(compiled_by(3, tmp_path / "cache")) == [0, 0, 1]
+    assert compiled_by(1, tmp_path / "cache") == [0]
+
+
+def test_a_machine_that_can_keep_no_cache_compiles_anew() -> None:
+    compiled_by(1, "/proc/nowhere")
