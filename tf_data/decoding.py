@@ -19,8 +19,9 @@ def image_size(encoded: tf.Tensor, *, png: bool) -> tf.Tensor:
       tf.errors.InvalidArgumentError: it is no JPEG, or too short for PNG.
     """
     if png:
-        size = tf.io.decode_raw(tf.strings.substr(encoded, _PNG_SIZE, 8), tf.int32, little_endian=False)
-        return tf.ensure_shape(size, [2])[::-1]
+        # Not by substr, whose errors hold the bytes of the image, which Python then fails to read as text.
+        width_and_height = tf.reshape(tf.io.decode_raw(encoded, tf.uint8)[_PNG_SIZE : _PNG_SIZE + 8], [2, 4])
+        return tf.reduce_sum(tf.cast(width_and_height, tf.int32) * [1 << 24, 1 << 16, 1 << 8, 1], axis=1)[::-1]
     return tf.io.extract_jpeg_shape(encoded)[:2]
 
 

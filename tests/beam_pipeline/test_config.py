@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from beam_pipeline.config import ConfigError, load_config
-from beam_pipeline.media.settings import Audio, Flow
+from beam_pipeline.media.settings import TVL1_PRESETS, Audio, Encode, Flow
 
 ROOT = Path(__file__).parents[2]
 LEAST = ["name=mine", "splits.train.annotations=train.csv", "source.store=/clips"]
@@ -262,3 +263,76 @@ def test_flow_is_imported_from_folders_of_frames_only() -> None:
     assert errors("flow.method=imported") == [
         "--set: flow.method imported is for source.kind frames, got source.kind local"
     ]
+
+
+def test_flow_holds_all_parameters_of_its_method() -> None:
+    assert load_config(None, [*LEAST, "flow={}"]).flow == Flow("tvl1", tvl1=TVL1_PRESETS["tvl1"])
+    assert load_config(None, [*LEAST, "flow.method=tvl1_fast"]).flow == Flow(
+        tvl1=TVL1_PRESETS["tvl1_fast"], method="tvl1_fast"
+    )
+    assert load_config(None, [*LEAST, "flow.method=dis"]).flow.tvl1 is None
+
+
+@pytest.mark.parametrize("method", ["tvl1", "tvl1_fast"])
+def test_a_parameter_of_tvl1_replaces_that_one_of_the_methods_row(method: str) -> None:
+    flow = load_config(None, [*LEAST, f"flow.method={method}", "flow.tvl1.num_warps=3", "flow.tvl1={tau: 0.2}"]).flow
+    assert flow.tvl1 == replace(TVL1_PRESETS[method], tau=0.2)
+    flow = load_config(None, [*LEAST, f"flow.method={method}", "flow.tvl1.num_warps=3", "flow.tvl1.tau=0.2"]).flow
+    assert flow.tvl1 == replace(TVL1_PRESETS[method], tau=0.2, num_warps=3)
+
+
+def test_wrong_parameters_of_tvl1_are_named() -> None:
+    found = errors(
+        *("flow.tvl1.tau=0.3", "flow.tvl1.level_scale=1", "flow.tvl1.num_levels=11", "flow.tvl1.num_warps=1.5"),
+        *("flow.tvl1.epsilon_px=-1", "flow.tvl1.outer_iterations=0", "flow.tvl1.inner_iterations=101"),
+        *("flow.tvl1.median_px=4", "flow.tvl1.theta=.nan", "flow.tvl1.data_weight=.inf", "flow.tvl1.lambda=0.1"),
+        *("flow.storage=webp", "flow.rounding=up"),
+    )
+    assert found == [
+        "--set: flow.storage must be jpeg444 or png, got 'webp'",
+        "--set: flow.rounding must be nearest or truncate, got 'up'",
+        "--set: flow.tvl1.tau must be a number from 0.001 to 0.25, got 0.3",
+        "--set: flow.tvl1.data_weight must be a number from 0.001 to 10, got inf",
+        "--set: flow.tvl1.theta must be a number from 0.001 to 10, got nan",
+        "--set: flow.tvl1.num_levels must be a whole number from 1 to 10, got 11",
+        "--set: flow.tvl1.level_scale must be a number from 0.1 to 0.95, got 1",
+        "--set: flow.tvl1.num_warps must be a whole number from 1 to 10, got 1.5",
+        "--set: flow.tvl1.epsilon_px must be a number from 0 to 1, got -1",
+        "--set: flow.tvl1.outer_iterations must be a whole number from 1 to 20, got 0",
+        "--set: flow.tvl1.inner_iterations must be a whole number from 1 to 100, got 101",
+        "--set: flow.tvl1.median_px must be 1 or 3 or 5, got 4",
+        "--set: flow.tvl1.lambda is no key of the configuration; known are tau, data_weight, theta, num_levels, "
+        "level_scale, num_warps, epsilon_px, outer_iterations, inner_iterations, median_px",
+    ]
+
+
+def test_parameters_of_tvl1_are_refused_for_another_method() -> None:
+    assert errors("flow.method=dis", "flow.tvl1.tau=0.2") == [
+        "flow.tvl1 is for flow.method tvl1 or tvl1_fast, got flow.method dis: leave one out"
+    ]
+
+
+def test_the_preset_of_mediapipe_is_its_graphs_values() -> None:
+    config = load_config(None, [*LEAST, "preset=mediapipe", "flow={}"])
+    assert config.encode == Encode(shorter_side=None, height=256, jpeg_quality=100)
+    assert config.flow == Flow("tvl1", 20.0, "jpeg444", quality=100, rounding="truncate")
+
+
+def test_a_preset_makes_no_flow_by_itself() -> None:
+    assert load_config(None, [*LEAST, "preset=mediapipe"]).flow is None
+
+
+def test_keys_that_are_given_win_over_the_preset() -> None:
+    given = ["encode.shorter_side=128", "flow.rounding=nearest", "flow.method=dis"]
+    config = load_config(None, [*LEAST, "preset=mediapipe", *given])
+    assert config.encode == Encode(shorter_side=128, height=None, jpeg_quality=100)
+    assert config.flow == Flow("dis", quality=100)
+
+
+def test_frames_get_their_size_by_one_side() -> None:
+    assert load_config(None, [*LEAST, "encode.height=120"]).encode == Encode(shorter_side=None, height=120)
+    assert load_config(None, [*LEAST, "encode.shorter_side=null"]).encode == Encode()
+    assert errors("encode.height=120", "encode.shorter_side=120") == [
+        "encode.shorter_side and encode.height both give the size of frames: leave one out"
+    ]
+    assert errors("encode.height=0") == ["--set: encode.height must be a whole number from 16 to 2160 or null, got 0"]

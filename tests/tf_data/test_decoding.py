@@ -9,7 +9,7 @@ import pytest
 import simplejpeg
 import tensorflow as tf
 
-from tf_data.decoding import decode_views
+from tf_data.decoding import decode_views, image_size
 
 NUM_FRAMES = 5
 
@@ -90,6 +90,33 @@ def test_two_channels_leave_out_the_third() -> None:
     jpegs = _jpegs(40, 64, "444")
     part = _views(jpegs, [[2]], [[1, 2, 30, 40]], channels=2, exact=True)
     np.testing.assert_array_equal(part[0, 0], _whole(jpegs, exact=True)[2, 1:31, 2:42, :2])
+
+
+@pytest.mark.parametrize("channels", [2, 3])
+def test_png_windows_are_the_pixels_that_were_stored(channels: int) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (NUM_FRAMES, 33, 47, 3), dtype=np.uint8)
+    images = [tf.io.encode_png(picture).numpy() for picture in pictures]
+    frames, corners = [[0, 2, 2, 4]], [(0, 0), (5, 9), (13, 28)]
+    windows = tf.constant([[top, left, 20, 19] for top, left in corners])
+    views = decode_views(
+        tf.constant(images), tf.constant(frames), windows, channels=channels, exact=True, png=True
+    ).numpy()
+    expected = [pictures[frames[0], top : top + 20, left : left + 19, :channels] for top, left in corners]
+    np.testing.assert_array_equal(views, expected)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (33, 300), (2160, 3840)])
+def test_the_size_of_an_image_is_in_its_header(size: tuple[int, int]) -> None:
+    pixels = np.zeros((*size, 3), np.uint8)
+    assert image_size(tf.io.encode_png(pixels), png=True).numpy().tolist() == list(size)
+    assert image_size(tf.io.encode_jpeg(pixels), png=False).numpy().tolist() == list(size)
+
+
+@pytest.mark.parametrize("encoded", [b"", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0"])
+def test_the_size_of_what_has_no_header_is_an_error(encoded: bytes) -> None:
+    for png in (False, True):
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            image_size(tf.constant(encoded), png=png)
 
 
 def test_frames_come_in_the_order_asked_for_and_may_repeat() -> None:

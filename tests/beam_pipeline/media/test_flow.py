@@ -16,8 +16,8 @@ import pytest
 import simplejpeg
 
 from beam_pipeline.clips import ClipError
-from beam_pipeline.media.flow import METHODS, decode_flow, encode_flow, estimate_flow
-from beam_pipeline.media.settings import Flow
+from beam_pipeline.media.flow import METHODS, decode_flow, encode_flow, estimate_flow, levels_of
+from beam_pipeline.media.settings import TVL1_PRESETS, Flow, TVL1Parameters
 
 SHIFT = (3, -2)  # x to the right, y upwards
 
@@ -88,6 +88,55 @@ def test_levels_are_rounded_not_truncated(test_data: Path) -> None:
     assert abs(bias) < 0.03  # truncating: -0.078
 
 
+@pytest.mark.parametrize("clip", ["R6llTwEh07w.mp4", "WUzgd7C1pWA.mp4", "mmaction2_demo.mp4"])
+def test_png_is_off_by_half_a_level_at_most(test_data: Path, clip: str) -> None:
+    luma = real_luma(test_data / "videos" / clip, 2)
+    (image,) = encode_flow(luma, Flow("dis", storage="png")).encoded
+    error = decode_flow(image, 20.0) - np.clip(estimate_flow(*luma, Flow("dis")), -20, 20)
+    assert np.abs(error).max() < 20 / 255 + 1e-5
+
+
+def test_quality_does_not_matter_to_png() -> None:
+    luma = moving(2, 32, 48)
+    assert encode_flow(luma, Flow("dis", storage="png", quality=1)) == encode_flow(luma, Flow("dis", storage="png"))
+
+
+def test_truncated_levels_are_those_below() -> None:
+    """As MediaPipe's flow_quantizer_model.cc has it, `static_cast<uint8_t>(clamp((v - min) / (max - min)) * 255)`."""
+    vectors = np.float32([[(-20.1, -20), (-19.85, -19.84)], [(0, 0.078), (0.079, 19.99)], [(20, 20.1), (-1, 1)]])
+    levels = levels_of(vectors, 20.0, "truncate")
+    assert levels.tolist() == [[[0, 0, 0], [0, 1, 0]], [[127, 127, 0], [128, 254, 0]], [[255, 255, 0], [121, 133, 0]]]
+
+
+def test_nearest_levels_are_off_by_half_a_level_at_most() -> None:
+    vectors = np.random.default_rng(0).uniform(-21, 21, (40, 50, 2)).astype(np.float32)
+    levels = levels_of(vectors, 20.0, "nearest")[..., :2].astype(float)
+    assert np.abs(levels - (np.clip(vectors, -20, 20) + 20) * 255 / 40).max() < 0.5 + 1e-4
+
+
+def test_tvl1_takes_its_parameters_from_the_settings() -> None:
+    from beam_pipeline.media.tvl1 import TVL1
+
+    pair = moving(2, 48, 64)
+    parameters = TVL1Parameters(num_levels=2, num_warps=1, outer_iterations=1, inner_iterations=3)
+    flow = estimate_flow(*pair, Flow(tvl1=parameters))
+    np.testing.assert_allclose(flow, TVL1(48, 64, parameters)(*pair), atol=1e-3)
+    assert (flow != estimate_flow(*pair, Flow())).any()
+
+
+@pytest.mark.parametrize("method", ["tvl1", "tvl1_fast"])
+def test_a_method_that_is_tvl1_has_its_row_of_parameters(method: str) -> None:
+    assert Flow(method).tvl1 == TVL1_PRESETS[method]  # type: ignore[arg-type]
+    pair = moving(2, 48, 64)
+    same = estimate_flow(*pair, Flow(tvl1=TVL1_PRESETS[method]))
+    np.testing.assert_array_equal(estimate_flow(*pair, Flow(method)), same)  # type: ignore[arg-type]
+
+
+def test_parameters_of_tvl1_are_refused_for_another_method() -> None:
+    with pytest.raises(ValueError, match=r"flow\.tvl1 is for the methods tvl1, tvl1_fast, got it for dis"):
+        Flow("dis", tvl1=TVL1Parameters())
+
+
 def test_vectors_beyond_the_bound_are_clipped_and_counted() -> None:
     luma = moving(2, 64, 80, shift=(6, 0))
     flow = encode_flow(luma, Flow("dis", bound_px=4))
@@ -102,11 +151,12 @@ def test_a_clip_of_one_frame_has_no_flow() -> None:
     assert (flow.encoded, flow.clipped, flow.mean_px) == ([], 0.0, 0.0)
 
 
-@pytest.mark.parametrize("method", ["tvl1", "dis"])
+@pytest.mark.parametrize("method", ["tvl1", "tvl1_fast", "dis"])
 def test_what_a_repeated_frame_is_spared_would_have_been_zero(test_data: Path, method: str) -> None:
     frame = real_luma(test_data / "videos" / "WUzgd7C1pWA.mp4", 1, (96, 72))[0]
     makers = {
         "tvl1": lambda: cv2.optflow.DualTVL1OpticalFlow_create(),
+        "tvl1_fast": lambda: cv2.optflow.DualTVL1OpticalFlow_create(),
         "dis": lambda: cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM),
     }
     assert not makers[method]().calc(frame, frame, None).any()
@@ -154,7 +204,7 @@ def test_small_and_narrow_frames_work(method: str, size: tuple[int, int]) -> Non
     [
         ("farneback", (1, 1)),
         ("farneback", (1, 64)),
-        *((m, s) for m in ("tvl1", "farneback") for s in ((2, 3), (9, 200))),
+        *((m, s) for m in ("tvl1", "tvl1_fast", "farneback") for s in ((2, 3), (9, 200))),
     ],
 )
 def test_tiny_frames_work_where_the_method_can(method: str, size: tuple[int, int]) -> None:
@@ -162,10 +212,14 @@ def test_tiny_frames_work_where_the_method_can(method: str, size: tuple[int, int
     assert len(flow.encoded) == 1
 
 
+@pytest.mark.parametrize("method", ["tvl1", "tvl1_fast"])
 @pytest.mark.parametrize("size", [(1, 1), (1, 64), (64, 1)])
-def test_frames_of_one_pixel_are_refused_whose_flow_would_be_another_each_time(size: tuple[int, int]) -> None:
-    with pytest.raises(ClipError, match="flow by tvl1 needs frames of 2×2 or more"):
-        encode_flow([texture(*size), texture(*size, seed=1)], Flow("tvl1"))
+def test_frames_of_one_pixel_are_refused_whose_flow_would_be_another_each_time(
+    method: str, size: tuple[int, int]
+) -> None:
+    with pytest.raises(ClipError, match=f"flow by {method} needs frames of 2×2 or more") as raised:
+        encode_flow([texture(*size), texture(*size, seed=1)], Flow(method))
+    assert raised.value.reason == "unsupported"
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -194,11 +248,13 @@ def test_opencv_is_left_as_it_was() -> None:
 
 
 def digest() -> str:
-    """Over the flow of a moving and a random pair, by every method."""
+    """Over the flow of a moving and a random pair, by every method and in every storage."""
     hashed = hashlib.sha256()
     for method in METHODS:
-        flow = encode_flow([*moving(2, 48, 68), texture(48, 68, seed=5)], Flow(method))
-        hashed.update(b"".join(flow.encoded) + repr((flow.clipped, flow.mean_px)).encode())
+        for storage in ("jpeg444", "png"):
+            settings = Flow(method, storage=storage)  # type: ignore[arg-type]
+            flow = encode_flow([*moving(2, 48, 68), texture(48, 68, seed=5)], settings)
+            hashed.update(b"".join(flow.encoded) + repr((flow.clipped, flow.mean_px)).encode())
     return hashed.hexdigest()
 
 

@@ -40,6 +40,32 @@ def test_the_shorter_side_is_as_asked_and_the_longer_the_nearest_even_number(wid
     assert output_size(width, height, False, 256, None) == expected
 
 
+@pytest.mark.parametrize(
+    ("width", "height", "transposed", "expected"),
+    [
+        (340, 256, False, OutputSize(340, 256, False)),
+        (320, 240, False, OutputSize(340, 256, True)),  # 341.3: MediaPipe takes the even number below
+        (1280, 720, False, OutputSize(454, 256, False)),  # 455.1
+        (720, 1280, False, OutputSize(144, 256, False)),
+        (1280, 720, True, OutputSize(256, 144, False)),  # a phone's: displayed on its side
+        (718, 718, False, OutputSize(256, 256, False)),
+        (3000, 16, False, None),
+    ],
+)
+def test_by_height_the_width_is_the_even_number_below_whatever_the_shape(width, height, transposed, expected):
+    if expected is None:
+        with pytest.raises(ClipError, match="frames would be 48000x256 pixels"):
+            output_size(width, height, transposed, 256, None, by_height=True)
+    else:
+        assert output_size(width, height, transposed, 256, None, by_height=True) == expected
+
+
+def test_a_video_that_a_phone_took_upright_is_as_high_as_asked(test_data):
+    frames = read(test_data / "videos" / "decord_video_90.mov", shorter_side=None, height=128)
+    assert (frames.width, frames.height) == (72, 128)
+    assert rgb_of(frames.jpegs[0]).shape == (128, 72, 3)
+
+
 def test_an_applied_aspect_ratio_widens_the_picture_at_its_height():
     assert output_size(340, 256, False, 256, Fraction(64, 51)) == OutputSize(426, 256, False)
 
