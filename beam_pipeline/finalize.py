@@ -166,7 +166,8 @@ def _description(job: Job, split: str) -> dict[str, Any]:
 def _flow_description(flow: Flow) -> dict[str, Any]:
     """What readers want to know, in the same form for each method: `tvl1` is within `parameters`."""
     settings = {key: value for key, value in dataclasses.asdict(flow).items() if key != "tvl1"}
-    return settings | {"parameters": flow.parameters}
+    quality = None if flow.storage == "png" else flow.quality
+    return settings | {"quality": quality, "parameters": flow.parameters}
 
 
 def features(media: MediaSettings) -> dict[str, dict[str, Any]]:
