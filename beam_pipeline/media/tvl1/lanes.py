@@ -108,6 +108,15 @@ class Lanes:
         return block_before.pick(range(LANES - 1, 2 * LANES - 1), self)
 
 
+def all_zero(values: Sequence[Lanes], builder: ir.IRBuilder) -> ir.Value:
+    """Whether all lanes of all values are zeros, of either sign: an i1."""
+    kind = ir.VectorType(_I32, LANES)
+    bits = functools.reduce(builder.or_, (builder.bitcast(value.value, kind) for value in values))
+    magnitudes = builder.shl(bits, ir.Constant(kind, [1] * LANES))
+    found = builder.icmp_unsigned("!=", magnitudes, ir.Constant(kind, [0] * LANES))
+    return builder.icmp_unsigned("==", builder.bitcast(found, ir.IntType(LANES)), ir.Constant(ir.IntType(LANES), 0))
+
+
 class Code:
     """What is being generated: the arguments of a function, its loop over a row, its constants and variables."""
 

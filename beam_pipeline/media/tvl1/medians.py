@@ -15,7 +15,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from beam_pipeline.media.tvl1.lanes import LANES, Code, Lanes, compiled, padded
+from beam_pipeline.media.tvl1.lanes import LANES, Code, Lanes, all_zero, compiled, padded
 
 Network = tuple[tuple[int, int], ...]
 
@@ -150,9 +150,16 @@ def _select(size: int) -> Any:
             network, median = SELECT[size]
             shifts = [ir.Constant(width.type, column - size // 2) for column in range(size)]
             with code.blocks(width) as x:
-                values = [code.load(source, builder.add(x, shift)) for source in sources for shift in shifts]
-                _compare(values, network)
-                code.store(values[median], target, x)
+                extremes = [
+                    code.load(sources[row], builder.add(x, shifts[column])) for row in (0, -1) for column in (0, -1)
+                ]
+                with builder.if_else(all_zero(extremes, builder)) as (nothing, something):
+                    with nothing:
+                        code.store(code.constant(0), target, x)
+                    with something:
+                        values = [code.load(source, builder.add(x, shift)) for source in sources for shift in shifts]
+                        _compare(values, network)
+                        code.store(values[median], target, x)
             return context.get_dummy_value()
 
         return signature, generate

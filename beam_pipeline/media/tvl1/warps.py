@@ -7,7 +7,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from beam_pipeline.media.tvl1.fields import BY_X, BY_Y, INVERSE, REST, U, V
-from beam_pipeline.media.tvl1.lanes import Code, compiled, padded
+from beam_pipeline.media.tvl1.lanes import LANES, Code, all_zero, compiled, padded
 
 MARGIN = 4  # zeros around an image, which the taps of a cubic reach
 CHANNELS = 4  # beside each other for a pixel: level, its gradient by x and by y, nothing
@@ -110,6 +110,26 @@ def _interpolate(typing_context, channels, cells, weights, x, values):
 
 
 @intrinsic
+def _stands_still(typing_context, channels, fields, y, x, values):
+    """Whether no flow of a block of row `y` of `fields` is anything but zero; then its pixels are their own values.
+
+    So they would be by interpolation, whose weights are 0, 1, 0 and 0 there.
+    """
+    signature = types.boolean(channels, fields, y, x, values)
+
+    def generate(context, builder, signature, arguments):
+        _, _, y, x, _ = arguments
+        code = Code(context, builder, signature, arguments)
+        still = all_zero([code.load(code.place(1, y, field, x)) for field in (U, V)], builder)
+        with builder.if_then(still):
+            here = code.place(0, builder.add(y, y.type(MARGIN - 1)), builder.add(x, x.type(MARGIN)), 0)
+            code.store(code.load(here, 0, CHANNELS * LANES), code.place(4, x, 0))
+        return still
+
+    return signature, generate
+
+
+@intrinsic
 def _linearise_row(typing_context, first, values, fields, y, width, step):
     """The data term of row `y` of `fields`, from the first image and what was read of the second."""
     signature = types.void(first, values, fields, y, width, step)
@@ -152,6 +172,8 @@ def linearise(first, channels, fields, width, step, cells, weights, values):
     height = first.shape[0]
     for y in range(1, height + 1):
         _weigh(fields, y, width, height, step, cells, weights)
-        for x in range(width):
-            _interpolate(channels, cells, weights, x, values)
+        for x in range(0, width, LANES):
+            if not _stands_still(channels, fields, y, x, values):
+                for column in range(x, min(x + LANES, width)):
+                    _interpolate(channels, cells, weights, column, values)
         _linearise_row(first, values, fields, y, width, step)
