@@ -1,14 +1,18 @@
 """What optical flow costs a pair, and how far it is from OpenCV's TV-L1, on frames of real clips as the job has them.
 
-    KINETICS_TEST_DATA=DIR python benchmarks/flow.py [--pairs 5] [--clips 10]
+    KINETICS_TEST_DATA=DIR python benchmarks/flow.py [--pairs 2] [--clips 29] [--front PICTURE.png]
 
 Every method estimates the same pairs by turns, on one core. Prints CPU ms a pair; how many times as fast as OpenCV's
 TV-L1 (`× total` by the sums, `× least` on the pair where it gains least); the end-point error against it, mean and 99th
-percentile; and the share of stored levels (bound 20) within ±1. `tvl1` and the others are what `flow.method` names.
+percentile; and the share of stored levels (bound 20) within ±1. `tvl1` and the others are what `flow.method` names;
+scikit-image's TV-L1 is there where it is installed.
 
 TV-L1 amplifies rounding where a picture is flat, so distances are judged against what a τ larger by a millionth does to
 OpenCV's own flow: the second table has both for each clip, and says where ours is beyond max(0.01 px, 1.25 × that).
 The last line is what a second process on another core brings.
+
+With --front TV-L1 is also run with other parameters, by us and by OpenCV, and drawn with the other methods: speed
+against error. That takes matplotlib.
 """
 
 from __future__ import annotations
@@ -20,7 +24,8 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -29,56 +34,125 @@ import cv2
 import numpy as np
 
 from beam_pipeline.media.container import open_container
-from beam_pipeline.media.flow import METHODS, estimate_flow
-from beam_pipeline.media.settings import Encode, Flow
+from beam_pipeline.media.flow import METHODS, flow_estimator
+from beam_pipeline.media.settings import Encode, Flow, TVL1Parameters
 from beam_pipeline.media.tvl1 import TVL1
 from beam_pipeline.media.video import read_frames
 
+# Whatever is footage, goes on for a second or more and moves.
 CLIPS = (
     "R6llTwEh07w.mp4",
+    "TrumanShow_wave_f_nm_np1_fr_med_26.avi",
     "WUzgd7C1pWA.mp4",
-    "mmaction2_demo.mp4",
-    "mmaction2_test.mp4",
+    "askanything_playing_guitar.mp4",
     "askanything_yoga.mp4",
     "decord_flipping_a_pancake.mkv",
+    "fate_h264_interlaced_crop.mp4",
+    "filetype_fixture2.mkv",
+    "gradio_playable_but_bad_container.mkv",
+    "gradio_video_sample.webm",
     "imageio_cockatoo.mp4",
+    "intel_asl_book.mkv",
+    "intel_one_by_one_person_detection.mp4",
+    "mdn_rabbit320.webm",
+    "mediabunny_frag_buck_bunny.mp4",
+    "mei_sample.3gp",
+    "mei_with_gps.mov",
+    "mmaction2_demo.mp4",
+    "mmaction2_demo_skeleton.mp4",
+    "mmaction2_demo_spatiotemporal_det.mp4",
+    "mmaction2_test.mp4",
+    "mmaction2_test_video_structuralize.mp4",
+    "psd_delayed_start.mp4",
+    "psd_goldeneye_vfr_drop3.mp4",
     "tuneavideo_man_skiing.mp4",
-    "v_SoccerJuggling_g23_c01.avi",
     "ucf101_v_ApplyEyeMakeup_g01_c01.avi",
+    "v_GGSY1Qvo990.mp4",
+    "v_SoccerJuggling_g23_c01.avi",
+    "videollava_sample_demo_22.mp4",
 )
 BOUND_PX = 20.0
+# From quick to near. What is left out is as OpenCV has it.
+FRONT = (
+    {"num_levels": 4, "level_scale": 0.5, "num_warps": 2, "outer_iterations": 1, "inner_iterations": 10},
+    {
+        "num_levels": 4,
+        "level_scale": 0.5,
+        "num_warps": 2,
+        "outer_iterations": 5,
+        "inner_iterations": 10,
+        "median_px": 3,
+    },
+    {"num_levels": 4, "level_scale": 0.5, "num_warps": 2, "outer_iterations": 5, "epsilon_px": 0.015, "median_px": 3},
+    {
+        "num_levels": 4,
+        "level_scale": 0.6,
+        "num_warps": 3,
+        "outer_iterations": 5,
+        "inner_iterations": 20,
+        "median_px": 3,
+    },
+    {"num_levels": 3, "level_scale": 0.5, "outer_iterations": 3, "inner_iterations": 40},
+    {"level_scale": 0.75, "num_warps": 4, "outer_iterations": 5, "inner_iterations": 40},
+    {"outer_iterations": 5, "inner_iterations": 40},
+)
 Pair = tuple[np.ndarray, np.ndarray]
 Estimator = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def pairs_of(path: Path, count: int) -> list[Pair]:
-    """`count` pairs of neighbouring frames, spread over the first 8 seconds."""
+    """`count` pairs of neighbouring frames that differ, spread over the first 8 seconds."""
     with open_container(str(path)) as container:
         luma = read_frames(container, 0, 8_000_000, "false", Encode(), keep_luma=True).luma
-    starts = np.linspace(0, len(luma) - 2, count).astype(int)
-    return [(np.ascontiguousarray(luma[start]), np.ascontiguousarray(luma[start + 1])) for start in starts]
+    frames = [np.ascontiguousarray(frame) for frame in luma]
+    differing = [pair for pair in pairwise(frames) if not np.array_equal(*pair)]
+    return [differing[number] for number in np.linspace(0, len(differing) - 1, count).astype(int)]
 
 
-def opencv(tau: float = 0.25) -> Estimator:
-    estimator = cv2.optflow.DualTVL1OpticalFlow_create()
-    estimator.setTau(tau)
+def opencv(parameters: TVL1Parameters) -> Estimator:
+    estimator = cv2.optflow.DualTVL1OpticalFlow_create(
+        tau=parameters.tau,
+        lambda_=parameters.data_weight,
+        theta=parameters.theta,
+        nscales=parameters.num_levels,
+        warps=parameters.num_warps,
+        epsilon=parameters.epsilon_px,
+        innnerIterations=parameters.inner_iterations,  # OpenCV's spelling
+        outerIterations=parameters.outer_iterations,
+        scaleStep=parameters.level_scale,
+        medianFiltering=parameters.median_px,
+    )
     return lambda first, second: estimator.calc(first, second, None)
 
 
+REFERENCE, SHAKEN, SCIKIT = "OpenCV's TV-L1", "the same, τ + 1e-6", "scikit-image's TV-L1"
+
+
 def methods() -> dict[str, Estimator]:
+    """New estimators, as a clip gets them."""
     found = {
-        "OpenCV's TV-L1": opencv(),
-        "the same, τ + 1e-6": opencv(0.25 * (1 + 1e-6)),
-        **{name: lambda first, second, name=name: estimate_flow(first, second, Flow(name)) for name in METHODS},
+        REFERENCE: opencv(TVL1Parameters()),
+        SHAKEN: opencv(replace(TVL1Parameters(), tau=0.25 * (1 + 1e-6))),
+        **{name: flow_estimator(Flow(name)) for name in METHODS},  # type: ignore[arg-type]
     }
     try:
         from skimage.registration import optical_flow_tvl1
     except ImportError:
         return found
     return found | {
-        "scikit-image's TV-L1": lambda first, second: np.moveaxis(
+        SCIKIT: lambda first, second: np.moveaxis(
             np.stack(optical_flow_tvl1(first, second, dtype=np.float32)[::-1]), 0, -1
         )
+    }
+
+
+def front() -> dict[str, Estimator]:
+    """TV-L1 with the parameters of each row of FRONT, by us and by OpenCV."""
+    rows = [replace(TVL1Parameters(), **row) for row in FRONT]
+    return {
+        f"{name} {number}": estimator
+        for number, row in enumerate(rows)
+        for name, estimator in (("tvl1", flow_estimator(Flow("tvl1", tvl1=row))), ("OpenCV", opencv(row)))
     }
 
 
@@ -94,13 +168,16 @@ def levels(flow: np.ndarray) -> np.ndarray:
     return np.rint((np.clip(flow, -BOUND_PX, BOUND_PX) + BOUND_PX) * (255 / (2 * BOUND_PX)))
 
 
-def measure(pairs: list[Pair]) -> list[dict[str, Result]]:
-    """The results of every method for each pair."""
+def measure(pairs: list[Pair], estimators: dict[str, Estimator]) -> list[dict[str, Result]]:
+    """The results of every method for each pair; the first method is what the others are held against."""
+    for name, estimate in estimators.items():
+        if "OpenCV" not in name:  # which would take minutes; of the others, code is loaded and buffers are made
+            estimate(*pairs[-1])
     table = []
     for first, second in pairs:
         results: dict[str, Result] = {}
         expected = None
-        for name, estimate in methods().items():
+        for name, estimate in estimators.items():
             started = time.process_time()
             flow = estimate(first, second)
             cpu_ms = 1e3 * (time.process_time() - started)
@@ -112,30 +189,93 @@ def measure(pairs: list[Pair]) -> list[dict[str, Result]]:
     return table
 
 
-def report(tables: dict[str, list[dict[str, Result]]]) -> None:
-    rows = [results for table in tables.values() for results in table]
-    names = list(rows[0])
-    reference = names[0]
-    total = sum(row[reference].cpu_ms for row in rows)
-    print(f"\n{len(rows)} pairs of {len(tables)} clips")
-    print(f"{'':24}{'CPU ms':>8}{'× total':>9}{'× least':>9}{'error px':>10}{'99 %':>8}{'within ±1':>11}")
-    for name in names:
-        own = [row[name] for row in rows]
-        least = min(row[reference].cpu_ms / row[name].cpu_ms for row in rows)
-        print(
-            f"{name:24}{statistics.median(r.cpu_ms for r in own):8.1f}{total / sum(r.cpu_ms for r in own):9.1f}"
-            f"{least:9.1f}{statistics.mean(r.error_px for r in own):10.4f}"
-            f"{statistics.median(r.error_99_px for r in own):8.3f}{statistics.median(r.near for r in own):11.2%}"
+@dataclass(frozen=True)
+class Summary:
+    """Of one method on all pairs: medians of ms, 99th percentile and share, means of error; the rest by sums."""
+
+    cpu_ms: float
+    times: float
+    times_least: float
+    error_px: float
+    error_99_px: float
+    near: float
+
+
+def summaries(rows: list[dict[str, Result]]) -> dict[str, Summary]:
+    reference = next(iter(rows[0]))
+    total_ms = sum(row[reference].cpu_ms for row in rows)
+    return {
+        name: Summary(
+            statistics.median(row[name].cpu_ms for row in rows),
+            total_ms / sum(row[name].cpu_ms for row in rows),
+            min(row[reference].cpu_ms / row[name].cpu_ms for row in rows),
+            statistics.mean(row[name].error_px for row in rows),
+            statistics.median(row[name].error_99_px for row in rows),
+            statistics.median(row[name].near for row in rows),
         )
+        for name in rows[0]
+    }
+
+
+def print_methods(found: dict[str, Summary]) -> None:
+    print(f"{'':24}{'CPU ms':>8}{'× total':>9}{'× least':>9}{'error px':>10}{'99 %':>8}{'within ±1':>11}")
+    for name, of in found.items():
+        print(
+            f"{name:24}{of.cpu_ms:8.1f}{of.times:9.1f}{of.times_least:9.1f}"
+            f"{of.error_px:10.4f}{of.error_99_px:8.3f}{of.near:11.2%}"
+        )
+
+
+def print_clips(tables: dict[str, list[dict[str, Result]]]) -> None:
     print(f"\n{'tvl1 by clip':40}{'×':>6}{'error px':>10}{'itself':>8}{'within ±1':>11}")
+    lines = []
     for clip, table in tables.items():
         error, itself, near = (
             statistics.mean(getattr(row[name], what) for row in table)
-            for name, what in (("tvl1", "error_px"), (names[1], "error_px"), ("tvl1", "near"))
+            for name, what in (("tvl1", "error_px"), (SHAKEN, "error_px"), ("tvl1", "near"))
         )
-        speed = sum(row[reference].cpu_ms for row in table) / sum(row["tvl1"].cpu_ms for row in table)
+        speed = sum(row[REFERENCE].cpu_ms for row in table) / sum(row["tvl1"].cpu_ms for row in table)
         beyond = "" if error <= max(0.01, 1.25 * itself) else "   beyond"
         print(f"{clip:40}{speed:6.1f}{error:10.4f}{itself:8.4f}{near:11.2%}{beyond}")
+        lines.append((speed, error, itself, near))
+    speed, error, itself, near = (statistics.median(column) for column in zip(*lines, strict=True))
+    print(f"{'median':40}{speed:6.1f}{error:10.4f}{itself:8.4f}{near:11.2%}")
+
+
+def draw(methods: dict[str, Summary], front: dict[str, Summary], path: str) -> None:
+    """Draws speed against error, both in powers of ten."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 5), dpi=150)
+    for label, start, colour in (
+        ("our TV-L1", "tvl1 ", "tab:blue"),
+        ("OpenCV's, same parameters", "OpenCV ", "tab:grey"),
+    ):
+        points = sorted((of.times, of.error_px) for name, of in front.items() if name.startswith(start))
+        axes.plot(*zip(*points, strict=True), "o-", ms=4, color=colour, label=label)
+    for name, of in methods.items():
+        if name != REFERENCE:
+            ours = name.startswith("tvl1")
+            axes.plot(
+                of.times,
+                of.error_px,
+                "*" if ours else "s",
+                ms=13 if ours else 6,
+                color="tab:blue" if ours else "tab:orange",
+            )
+            axes.annotate(name, (of.times, of.error_px), xytext=(8, 5), textcoords="offset points")
+    axes.set(xscale="log", yscale="log", xlabel=f"times as fast as {REFERENCE}, defaults (CPU)")
+    axes.set_ylabel("mean end-point error against it, pixels")
+    axes.grid(visible=True, which="both", alpha=0.2)
+    axes.legend(loc="upper left", frameon=False)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(path)
+    print(f"\n{path}")
 
 
 def estimate_all(core: int, pairs: list[Pair], start: object) -> None:
@@ -164,8 +304,9 @@ def seconds_of(cores: list[int], pairs: list[Pair]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=5, help="of each clip")
+    parser.add_argument("--pairs", type=int, default=2, help="of each clip")
     parser.add_argument("--clips", type=int, default=len(CLIPS))
+    parser.add_argument("--front", metavar="PICTURE.png", help="try other parameters too, and draw them")
     args = parser.parse_args()
     if "KINETICS_TEST_DATA" not in os.environ:
         sys.exit("needs real clips: set KINETICS_TEST_DATA to the folder that holds videos/")
@@ -173,14 +314,24 @@ def main() -> None:
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[-1]})
     cv2.setNumThreads(1)
-    for name in METHODS:  # compiled, and loaded
-        estimate_flow(*pairs_of(videos / CLIPS[0], 1)[0], Flow(name))
-    tables = {clip: measure(pairs_of(videos / clip, args.pairs)) for clip in CLIPS[: args.clips]}
-    report(tables)
+    pairs = {clip: pairs_of(videos / clip, args.pairs) for clip in CLIPS[: args.clips]}
+    tables = {clip: measure(of_clip, methods() | (front() if args.front else {})) for clip, of_clip in pairs.items()}
+    rows = [row for table in tables.values() for row in table]
+    print(f"\n{len(rows)} pairs of {len(tables)} clips")
+    found = summaries(rows)
+    print_methods({name: found[name] for name in methods()})
+    print_clips(tables)
+    if args.front:
+        others = {name: found.pop(name) for name in front()}
+        print("\nother parameters")
+        for number, row in enumerate(FRONT):
+            print(f"{number}: {', '.join(f'{name} {value}' for name, value in row.items())}")
+        print_methods(others)
+        draw(found, others, args.front)
     os.sched_setaffinity(0, set(cores))
-    pairs = pairs_of(videos / CLIPS[2], args.pairs)
-    rounds = [seconds_of(cores[:1], pairs) / seconds_of(cores[:2], pairs) for _ in range(3)]
     if len(cores) > 1:
+        some = next(iter(pairs.values()))
+        rounds = [seconds_of(cores[:1], some) / seconds_of(cores[:2], some) for _ in range(3)]
         print(f"\ntwo processes: {2 * max(rounds):.2f} × the pairs a second of one, best of {len(rounds)}")
 
 

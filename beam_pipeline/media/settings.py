@@ -67,7 +67,9 @@ class TVL1Parameters:
 
 TVL1_PRESETS = {
     "tvl1": TVL1Parameters(),
-    "tvl1_fast": TVL1Parameters(num_levels=5, level_scale=0.5, num_warps=2, outer_iterations=2, inner_iterations=10),
+    "tvl1_fast": TVL1Parameters(
+        num_levels=4, level_scale=0.6, num_warps=4, epsilon_px=0.015, outer_iterations=5, inner_iterations=20
+    ),
 }
 """The methods that are TV-L1, and their parameters; what a configuration gives replaces a row's value by value."""
 
