@@ -1,10 +1,12 @@
-"""What the job adds to its decoding, and what a second worker gives.
+"""What the job adds to its decoding, and to its optical flow, and what a second worker gives.
 
-    KINETICS_TEST_DATA=DIR python benchmarks/job.py [--clips 40] [--rounds 5]
+    KINETICS_TEST_DATA=DIR python benchmarks/job.py [--clips 40] [--rounds 5] [--flow METHOD]
 
 Runs the real command line on copies of real 340×256 Kinetics clips, one worker and two, each worker pinned to a core of
-its own, and beside it a bare loop over the same clips that encodes and writes records in one process. Start-up is taken
-out by doing each with few clips and with many: what is printed is the difference, a clip.
+its own, and beside it bare loops in one process over the same clips: one that encodes their frames and writes records,
+and one that estimates and encodes the flow of frames that it has. Start-up is taken out by doing each with few clips
+and with many: what is printed is the difference, a clip. Peak memory is that of all processes together (proportional
+set size, sampled) with many clips.
 """
 
 from __future__ import annotations
@@ -18,13 +20,21 @@ import sys
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from beam_pipeline.media.flow import flow_estimator
+from beam_pipeline.media.settings import Flow
+from benchmarks.scale import memory_of_group
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL_CLIPS = ("R6llTwEh07w.mp4", "WUzgd7C1pWA.mp4", "mmaction2_demo.mp4", "mmaction2_test.mp4")
-FEW = 4
+FEW = 2 * len(REAL_CLIPS)
 
-BARE_LOOP = """
+FRAMES_ALONE = """
 import sys
 from pathlib import Path
 from beam_pipeline.clips import Clip
@@ -43,16 +53,45 @@ with open(sys.argv[1], "wb") as file:
         writer.write(encode_clip(task).record)
 """
 
+# Each real clip is read once, with few clips as with many: so the difference holds nothing of it.
+FLOW_ALONE = """
+import functools, os, sys
+from beam_pipeline.media.container import open_container
+from beam_pipeline.media.flow import encode_flow
+from beam_pipeline.media.process import prepare_decoder
+from beam_pipeline.media.settings import Encode, Flow
+from beam_pipeline.media.video import read_frames
+prepare_decoder()
+@functools.cache
+def luma_of(path):
+    with open_container(path) as container:
+        return read_frames(container, 0, 10_000_000, "true", Encode(), keep_luma=True).luma
+for name in sys.argv[2:]:
+    encode_flow(luma_of(os.path.realpath(name)), Flow(sys.argv[1]))
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Wall-clock and CPU seconds of a command and its children, and the most memory they held together."""
+
+    wall_s: float
+    cpu_s: float
+    peak_mb: float
+
 
 def make_store(folder: Path, data: Path, count: int) -> list[Path]:
-    """Links copies of real clips under ids of their own and lists them in a CSV."""
+    """Links copies of real clips under ids of their own and lists them in a CSV.
+
+    Each clip comes twice in a row, so that two workers are done at the same time, whatever each clip costs.
+    """
     folder.mkdir()
     rows = ["label,youtube_id,time_start,time_end,split"]
     paths = []
     for n in range(count):
         video_id = f"clip{n:07d}"
         path = folder / f"{video_id}_000000_000010.mp4"
-        path.symlink_to(data / "videos" / REAL_CLIPS[n % len(REAL_CLIPS)])
+        path.symlink_to(data / "videos" / REAL_CLIPS[n // 2 % len(REAL_CLIPS)])
         paths.append(path)
         rows.append(f"a label,{video_id},0,10,train")
     (folder / "train.csv").write_text("\n".join(rows) + "\n")
@@ -75,63 +114,83 @@ def pin_workers(parent: int, done: threading.Event) -> None:
                 continue
 
 
-def timed(command: list[str]) -> tuple[float, float]:
-    """Returns the wall-clock and the CPU seconds of a command and its children."""
+def peak_memory_mb(group: int, done: threading.Event) -> float:
+    """Samples the memory of a process group until it is done."""
+    peak = 0
+    while not done.wait(0.5):
+        peak = max(peak, memory_of_group(group))
+    return peak / 1e6
+
+
+def cost_of(command: list[str]) -> Cost:
+    """Runs a command to its end."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.monotonic()
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, process_group=0)
     done = threading.Event()
-    pinning = threading.Thread(target=pin_workers, args=(process.pid, done))
-    pinning.start()
-    status = process.wait()
-    wall_s = time.monotonic() - started
-    done.set()
-    pinning.join()
+    with ThreadPoolExecutor() as threads:
+        threads.submit(pin_workers, process.pid, done)
+        peak_mb = threads.submit(peak_memory_mb, process.pid, done)
+        status = process.wait()
+        wall_s = time.monotonic() - started
+        done.set()
     assert status == 0, command
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return wall_s, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Cost(wall_s, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, peak_mb.result())
 
 
-def job(store: Path, workers: int) -> list[str]:
+def job(store: Path, workers: int, flow: str | None) -> list[str]:
     out = tempfile.mkdtemp(dir=store.parent)
     return [
-        *(sys.executable, "-m", "beam_pipeline", "run", "--data_dir", out, "--set", "name=bench"),
+        *(sys.executable, "-m", "beam_pipeline", "run", "--data_dir", out, "--overwrite", "--set", "name=bench"),
         *("--set", f"splits.train.annotations={store / 'train.csv'}", "--set", "splits.train.shards=1"),
         *("--set", f"source.store={store}", "--set", f"workers={workers}"),
+        *(("--set", f"flow.method={flow}") if flow else ()),
     ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=int, default=40)
+    parser.add_argument("--clips", type=int, default=40, help=f"a multiple of {FEW}")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--flow", metavar="METHOD", help="of optical flow, such as tvl1; none by default")
     arguments = parser.parse_args()
+    if arguments.clips < 1 or arguments.clips % FEW:
+        parser.error(f"--clips must be a multiple of {FEW}, each real clip twice, got {arguments.clips}")
     if "KINETICS_TEST_DATA" not in os.environ:
         sys.exit("needs real clips: set KINETICS_TEST_DATA to the folder that holds videos/")
-    data = Path(os.environ["KINETICS_TEST_DATA"]).resolve()
+    data, flow = Path(os.environ["KINETICS_TEST_DATA"]).resolve(), arguments.flow
+    if flow:
+        flow_estimator(Flow(flow))  # compiled, once a machine
     with tempfile.TemporaryDirectory() as name:
         stores = {count: Path(name, f"store{count}") for count in (FEW, FEW + arguments.clips)}
-        paths = {count: make_store(store, data, count) for count, store in stores.items()}
-        ways = {
-            "bare loop": {n: [sys.executable, "-c", BARE_LOOP, f"{name}/bare", *map(str, paths[n])] for n in stores},
-            "job, 1 worker": {n: job(stores[n], 1) for n in stores},
-            "job, 2 workers": {n: job(stores[n], 2) for n in stores},
-        }
-        results: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
+        paths = {count: list(map(str, make_store(store, data, count))) for count, store in stores.items()}
+        python = sys.executable, "-c"
+        ways = {"frames alone": {n: [*python, FRAMES_ALONE, f"{name}/bare", *paths[n]] for n in stores}}
+        if flow:
+            ways["flow alone"] = {n: [*python, FLOW_ALONE, flow, *paths[n]] for n in stores}
+        alone = list(ways)
+        ways["job, 1 worker"] = {n: job(store, 1, flow) for n, store in stores.items()}
+        ways["job, 2 workers"] = {n: job(store, 2, flow) for n, store in stores.items()}
+        rounds: list[dict[str, Cost]] = []
         for _ in range(arguments.rounds):
-            for way, commands in ways.items():
-                few, many = (
-                    timed([*command, "--overwrite"] if "-m" in command else command) for command in commands.values()
-                )
-                results[way].append(((many[0] - few[0]) / arguments.clips, (many[1] - few[1]) / arguments.clips))
-    print(f"{arguments.rounds} rounds of {arguments.clips} clips beyond the first {FEW}; seconds a clip")
-    print(f"{'':<16}{'CPU median':>12}{'best wall':>12}")
-    for way, rounds in results.items():
-        print(f"{way:<16}{statistics.median(r[1] for r in rounds):>12.3f}{min(r[0] for r in rounds):>12.3f}")
-    cpu = [j[1] / bare[1] for j, bare in zip(results["job, 1 worker"], results["bare loop"], strict=True)]
-    one, two = (min(r[0] for r in results[f"job, {n}"]) for n in ("1 worker", "2 workers"))
-    print(f"CPU of the job / bare loop, round by round: median {statistics.median(cpu):.3f}")
-    print(f"clips a second with two workers / one, best of {arguments.rounds}: {one / two:.2f}")
+            costs = {way: [cost_of(command) for command in commands.values()] for way, commands in ways.items()}
+            rounds.append({way: a_clip(few, many, arguments.clips) for way, (few, many) in costs.items()})
+    print(f"{arguments.rounds} rounds of {arguments.clips} clips beyond the first {FEW}, flow: {flow}; seconds a clip")
+    print(f"{'':<16}{'CPU median':>12}{'best wall':>12}{'peak MB':>10}")
+    best_s = {way: min(costs[way].wall_s for costs in rounds) for way in ways}
+    for way, wall_s in best_s.items():
+        cpu_s, peak_mb = statistics.median(c[way].cpu_s for c in rounds), max(c[way].peak_mb for c in rounds)
+        print(f"{way:<16}{cpu_s:>12.3f}{wall_s:>12.3f}{peak_mb:>10.0f}")
+    ratio = statistics.median(c["job, 1 worker"].cpu_s / sum(c[way].cpu_s for way in alone) for c in rounds)
+    print(f"CPU of the job / {' + '.join(alone)}, round by round: median {ratio:.3f}")
+    two = best_s["job, 1 worker"] / best_s["job, 2 workers"]
+    print(f"clips a second with two workers / one, best of {arguments.rounds}: {two:.2f}")
+
+
+def a_clip(few: Cost, many: Cost, clips: int) -> Cost:
+    """What each of the clips costs that `many` had more than `few`."""
+    return Cost((many.wall_s - few.wall_s) / clips, (many.cpu_s - few.cpu_s) / clips, many.peak_mb)
 
 
 if __name__ == "__main__":
