@@ -271,8 +271,9 @@ def _png_pixels(data: bytes, name: str, kind: str, expected: tuple[int, int] | N
         raise _BadImageError(f"{name} is damaged: its header is cut off")
     width, height, bits, colours = struct.unpack(">IIBB", data[16:26])
     _checked_size(width, height, name, expected)
+    wrong_kind = f"{name} is PNG, but not of 8 bits and {'grey' if kind == 'gray' else 'RGB'} without transparency"
     if _PNG_KINDS.get((bits, colours)) != kind:
-        raise ClipError("unsupported", f"{name} is PNG, but not of 8 bits and {'grey' if kind == 'gray' else 'RGB'}")
+        raise ClipError("unsupported", wrong_kind)
     codec = av.CodecContext.create("png", "r")
     codec.options = {"err_detect": "crccheck+explode"}
     codec.thread_count = 1
@@ -284,6 +285,8 @@ def _png_pixels(data: bytes, name: str, kind: str, expected: tuple[int, int] | N
         raise _BadImageError(f"{name} is damaged: {error.strerror}") from error
     if len(decoded) != 1:
         raise _BadImageError(f"{name} is damaged: it ends before its picture does")
+    if decoded[0].format.name != kind:  # a transparent colour makes another channel
+        raise ClipError("unsupported", wrong_kind)
     return decoded[0].to_ndarray()
 
 

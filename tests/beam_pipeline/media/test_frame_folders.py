@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -338,7 +339,24 @@ def test_a_folder_without_frames_has_no_video(tmp_path: Path) -> None:
 def test_png_of_other_kinds_is_told(tmp_path: Path, picture: np.ndarray) -> None:
     folder = write_folder(tmp_path / "clip", FRAMES, suffix="png")
     cv2.imwrite(str(folder / "img_00006.png"), picture)
-    assert reason(folder, None) == ("unsupported", "img_00006.png is PNG, but not of 8 bits and RGB")
+    assert reason(folder, None) == (
+        "unsupported",
+        "img_00006.png is PNG, but not of 8 bits and RGB without transparency",
+    )
+
+
+@pytest.mark.parametrize(("name", "picture"), [("img_00006", FRAMES[6]), ("flow_x_00006", GREY)])
+def test_png_of_which_one_colour_is_transparent_is_told(tmp_path: Path, name: str, picture: np.ndarray) -> None:
+    folder = write_folder(tmp_path / "clip", FRAMES, LEVELS, suffix="png")
+    path = folder / f"{name}.png"
+    cv2.imwrite(str(path), picture)
+    content = path.read_bytes()
+    chunk = b"tRNS" + bytes(6 if picture.ndim == 3 else 2)
+    transparent = (len(chunk) - 4).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
+    after_header = 33
+    path.write_bytes(content[:after_header] + transparent + content[after_header:])
+    why, detail = reason(folder)
+    assert (why, detail.partition(",")[0]) == ("unsupported", f"{name}.png is PNG")
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
