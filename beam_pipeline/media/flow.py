@@ -78,8 +78,8 @@ def flow_estimator(flow: Flow) -> Estimator:
 
     It takes a grey frame, uint8 (height, width), and the frame after it, and returns the displacement of every pixel of
     the first, float32 (height, width, 2): (x, y) in pixels, x to the right and y downwards; the same bits on any x86-64
-    processor. It raises ClipError (`unsupported`) for frames that the method can't work on: too small, or of two sizes.
-    Frames must not change between calls: TV-L1 prepares a frame once for both pairs that it is in.
+    processor. It raises ClipError (`unsupported`) for frames that the method can't work on: too small, or of two sizes;
+    and MemoryError. Frames must not change between calls: TV-L1 prepares a frame once for both pairs that it is in.
 
     Args:
       flow: the method and its parameters; how it is stored doesn't matter here.
@@ -208,6 +208,8 @@ def _checked(estimate: Estimator, previous: np.ndarray, following: np.ndarray, m
     try:
         vectors = estimate(np.ascontiguousarray(previous), np.ascontiguousarray(following))
     except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem or str(error) == "std::bad_alloc":
+            raise MemoryError(f"flow by {method} of {width}×{height} frames") from error
         raise ClipError("unsupported", f"flow by {method} fails on {width}×{height} frames: {error.err}") from error
     if not np.isfinite(vectors).all():
         raise ClipError("unsupported", f"flow by {method} on {width}×{height} frames is not finite")

@@ -17,7 +17,9 @@ import simplejpeg
 
 from beam_pipeline.clips import ClipError
 from beam_pipeline.media.flow import METHODS, decode_flow, encode_flow, estimate_flow, levels_of
+from beam_pipeline.media.process import prepare_decoder
 from beam_pipeline.media.settings import TVL1_PRESETS, Flow, TVL1Parameters
+from beam_pipeline.pool import ChildPool, Task
 
 SHIFT = (3, -2)  # x to the right, y upwards
 
@@ -227,6 +229,20 @@ def test_frames_of_several_sizes_are_refused(method: str) -> None:
     with pytest.raises(ClipError, match=f"flow by {method} fails on 64×48 frames") as raised:
         encode_flow([texture(48, 64), texture(64, 48)], Flow(method))
     assert raised.value.reason == "unsupported"
+
+
+def estimate_large(method: str) -> None:
+    first, second = (np.full((4320, 7680), level, np.uint8) for level in (100, 200))
+    estimate_flow(first, second, Flow(method))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_needs_more_memory_than_there_may_be_is_not_called_unsupported(method: str) -> None:
+    pool = ChildPool(workers=1, memory_mib=768, prepare=prepare_decoder)
+    [(_, result)] = pool.map([(0, Task(estimate_large, method, 60, 600))])
+    pool.close()
+    assert isinstance(result, ClipError)
+    assert result.reason == "out_of_memory"
 
 
 def test_unknown_names_are_errors_that_say_what_there_is() -> None:
