@@ -18,12 +18,14 @@ from typing import Any
 from beam_pipeline import files
 from beam_pipeline.annotations import Row, merge
 from beam_pipeline.clips import REASONS, Clip, ClipError, shard_of, utc_now
+from beam_pipeline.heartbeat import BEAT_INTERVAL_S, STATE_INTERVAL_S, beating
 from beam_pipeline.job import Job, RunError, writing_to
 from beam_pipeline.ledger import (
     LedgerRow,
     ShardState,
     StateRow,
     asked_row,
+    begin_work,
     parse_state_name,
     read_state,
     state_path,
@@ -32,7 +34,7 @@ from beam_pipeline.ledger import (
 from beam_pipeline.media.process import run_probe_task
 from beam_pipeline.media.task import ProbeTask
 from beam_pipeline.pool import ChildPool, Pool, PoolError, Task
-from beam_pipeline.shard_builder import STATE_INTERVAL_S, Plan
+from beam_pipeline.shard_builder import Plan
 from beam_pipeline.sources.disk import check_free
 from beam_pipeline.sources.process import run_visit
 from beam_pipeline.sources.visits import Fetched, Visits
@@ -89,7 +91,9 @@ class FetchLedger:
             {state.row.clip_id: self._renewed(state) for state in (*before.rows, *before.others)} if before else {}
         )
         self._head = ShardState(split, shard, num_shards, False, 0, len(self._asked), ())
+        self._work = begin_work(job.run_id)
         self._lock = threading.Lock()
+        self._is_written = False
         self._written_at = time.monotonic()
 
     def note(
@@ -108,6 +112,7 @@ class FetchLedger:
         state = replace(self._state(key, outcome, file, tries, tried_at or utc_now()), visited=visited)
         with self._lock:
             self.rows[key] = state
+            self._work = replace(self._work, clip_at=utc_now())
             if time.monotonic() - self._written_at > STATE_INTERVAL_S:
                 self._write(sealed=False)
 
@@ -120,6 +125,12 @@ class FetchLedger:
         """Takes down that clips are left that may still succeed, and why."""
         self._head = replace(self._head, unfinished=why)
 
+    def beat(self) -> None:
+        """Says on the disk that the shard is at work, where that is not there or has stood for long."""
+        with self._lock:
+            if not self._is_written or time.monotonic() - self._written_at > BEAT_INTERVAL_S:
+                self._write(sealed=False)
+
     def write(self, sealed: bool) -> None:
         """Puts what is known on the disk; `sealed`: every clip has been settled."""
         with self._lock:
@@ -129,7 +140,9 @@ class FetchLedger:
         rows = tuple(self.rows[key] for key in sorted(self.rows) if key in self._asked)
         others = tuple(self.rows[key] for key in sorted(self.rows) if key not in self._asked)
         size = sum(state.row.bytes for state in rows)
-        write_state(self._path, replace(self._head, sealed=sealed, bytes=size, rows=rows, others=others))
+        work = None if sealed else replace(self._work, alive_at=utc_now())
+        write_state(self._path, replace(self._head, sealed=sealed, bytes=size, rows=rows, others=others, work=work))
+        self._is_written = True
         self._written_at = time.monotonic()
 
     def _renewed(self, state: StateRow) -> StateRow:
@@ -249,7 +262,8 @@ def fetch_ledger(job: Job, split: str, shard: int, plans: Sequence[Plan]) -> Ite
         ledger = FetchLedger(job, split, shard, [plan.row for plan in plans if plan.row])
     sealed = False
     try:
-        yield ledger
+        with beating(ledger.beat):
+            yield ledger
         sealed = True
     finally:
         with writing_to(job.store):

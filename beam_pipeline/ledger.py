@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import socket
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,6 +18,7 @@ import pyarrow as pa
 
 from beam_pipeline import files
 from beam_pipeline.annotations import Row
+from beam_pipeline.clips import utc_now
 from beam_pipeline.job import Job
 from tf_data import contract
 
@@ -75,11 +77,30 @@ class StateRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Work:
+    """A sign of life of a shard that is being made: by which run, on which machine, and two times, UTC in ISO 8601.
+
+    `alive_at` is when its process wrote the state, `clip_at` when the last clip was done, or the shard begun.
+    """
+
+    run_id: str
+    worker: str
+    alive_at: str
+    clip_at: str
+
+
+def begin_work(run_id: str) -> Work:
+    """Returns the first sign of life of a shard that this machine begins."""
+    now = utc_now()
+    return Work(run_id, socket.gethostname(), now, now)
+
+
+@dataclass(frozen=True, slots=True)
 class ShardState:
     """How far a shard is. Until it is `sealed`, rows may have their records in an earlier file of the shard.
 
     `unfinished` says why clips were left that may still succeed, where some were. `others` are rows of clips that the
-    last run did not ask for, of which a store remembers what it knows.
+    last run did not ask for, of which a store remembers what it knows. `work` is a sign of life; None: nobody is at it.
     """
 
     split: str
@@ -91,6 +112,7 @@ class ShardState:
     rows: tuple[StateRow, ...]
     unfinished: str = ""
     others: tuple[StateRow, ...] = ()
+    work: Work | None = None
 
     @property
     def reasons(self) -> Counter[str]:
@@ -136,7 +158,8 @@ def write_state(path: str, state: ShardState) -> None:
     """Writes a shard's state: a head that says how far it is, and the rows as lists of values under their columns."""
     head = {
         "revision": _REVISION,
-        **{f.name: getattr(state, f.name) for f in dataclasses.fields(state) if f.name not in _ROWS},
+        **{f.name: getattr(state, f.name) for f in dataclasses.fields(state) if f.name not in (*_ROWS, "work")},
+        "work": dataclasses.asdict(state.work) if state.work else None,
         "reasons": dict(sorted(state.reasons.items())),
         "columns": _ROW_FIELDS + _STATE_FIELDS,
     }
@@ -163,6 +186,7 @@ def read_state(path: str) -> ShardState | None:
         tuple(StateRow(LedgerRow(*row[:split_at]), *row[split_at:]) for row in values.get(name, ())) for name in _ROWS
     )
     kept = {f.name: values[f.name] for f in dataclasses.fields(ShardState) if f.name not in _ROWS and f.name in values}
+    kept["work"] = Work(**kept["work"]) if kept.get("work") else None
     return ShardState(**kept, rows=rows, others=others)
 
 

@@ -24,21 +24,25 @@ PLAN_FILE = "plan.json"
 _INTERVAL_S = 1.0
 
 
-def write_plan(directory: str, job: Job, asked: Mapping[str, int | None]) -> None:
+def write_plan(
+    directory: str, job: Job, asked: Mapping[str, int | None], beyond_limit: Mapping[str, int] | None = None
+) -> None:
     """Writes down what a run is to make, of which `status` then tells how much is done.
 
     Args:
       directory: where the run keeps how far it is.
       job: the run.
       asked: how many clips each split asks for; None where it is not for this directory to tell.
+      beyond_limit: how many rows of each split's lists a limit leaves out.
     """
     earlier = read_plan(directory)
     splits: dict[str, Any] = earlier["splits"] if earlier else {}
     for split, count in asked.items():
-        before = splits.get(split, {}).get("asked")
-        if count is None or (before and job.is_limited(split)):
-            count = max(count or 0, before or 0) or None  # a part adds to what is there
-        splits[split] = {"asked": count, "shards": job.num_shards[split]}
+        before = splits.get(split, {})
+        beyond = (beyond_limit or {}).get(split, 0)
+        if (before.get("asked") or 0) > (count or 0) and (count is None or job.is_limited(split)):
+            count, beyond = before["asked"], before.get("beyond_limit", 0)  # a part adds to what is there
+        splits[split] = {"asked": count, "beyond_limit": beyond, "shards": job.num_shards[split]}
     plan = {
         "name": job.name,
         "run_id": job.run_id,

@@ -21,9 +21,11 @@ from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, 
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineRunner
 
-from beam_pipeline import files
+from beam_pipeline import dataflow, files
 from beam_pipeline.annotations import AnnotationError, Scan, Selection, scan
+from beam_pipeline.code_digest import code_digest
 from beam_pipeline.config import Config, ConfigError, chosen_splits
+from beam_pipeline.dataflow import NoSummary
 from beam_pipeline.downloads import DownloadError, cached
 from beam_pipeline.fetching import reshard
 from beam_pipeline.fingerprint import settle_settings
@@ -72,14 +74,16 @@ def run(
       overwrite: discard what is there of these splits, whatever it was made with.
       fetch_only: fill the store and check what is in it; make nothing of it.
       retry_permanent: try again what failed for good, too.
-      beam_args: pipeline options of Beam's; without `--runner` the job runs on this machine.
+      beam_args: pipeline options of Beam's, which win over the configuration's; without a `runner` the job runs on this
+        machine.
 
     Raises:
       ConfigError, AnnotationError, StoreError: what is asked for can't be done; nothing was changed.
       RunError: the run failed; what was made is kept, and running again goes on from there.
+      NoSummary: the job was left to Dataflow, or cancelled there.
     """
     started = time.monotonic()
-    options = PipelineOptions(list(beam_args))
+    options = PipelineOptions([*config.beam_arguments, *beam_args])
     options.view_as(SetupOptions).save_main_session = False  # nothing lives in __main__
     # Named, since "DirectRunner" means an engine that changes with the network and with the graph.
     local = options.view_as(StandardOptions).runner in (None, "DirectRunner", "FnApiRunner")
@@ -91,6 +95,8 @@ def run(
     # On one machine lanes would take turns, each at its part of the rate.
     source = dataclasses.replace(job.source, lanes=1) if local else job.source
     job = dataclasses.replace(job, source=source, fetch_only=fetch_only, retry_permanent=retry_permanent)
+    if dataflow.is_asked(pipeline):
+        dataflow.prepare(pipeline, job)
     with contextlib.ExitStack() as locks:
         if job.source.fills_store or fetch_only:
             locks.enter_context(written_by_one(files.join(job.store, FETCH_DIR), "source.store"))
@@ -108,7 +114,8 @@ def run(
                 _remove_temporaries(job.directory)
         asked = {split: found.asked for split, found in scans.items()}
         with writing_to(job.progress_directory):
-            write_plan(job.progress_directory, job, asked)
+            beyond = {split: found.beyond_limit for split, found in scans.items()}
+            write_plan(job.progress_directory, job, asked, beyond)
             if job.source.kind == "youtube" and not fetch_only:  # which clips the store has already, nobody has counted
                 write_plan(job.fetch_directory, job, dict.fromkeys(asked))
         with _stop_on_signals(), progress_bar(job, asked):
@@ -207,6 +214,7 @@ def survey(config: Config, chosen: Sequence[str], limit: int | None, cores: int)
         },
         configuration=_plain(config),
         archives=archives,
+        code=code_digest(),
     )
     return job, {split: scans[split] for split in chosen}
 
@@ -234,7 +242,10 @@ def _failed_archives(job: Job) -> dict[str, str]:
 
 
 def _plain(config: Config) -> dict[str, Any]:
-    """Returns a configuration as JSON holds it, without what may be a secret: it stands beside the records."""
+    """Returns a configuration as JSON holds it, without what may be a secret: it stands beside the records.
+
+    `beam` says where it ran, and may hold keys of a store.
+    """
     source, youtube = config.source, config.source.youtube
     source = dataclasses.replace(
         source,
@@ -246,6 +257,7 @@ def _plain(config: Config) -> dict[str, Any]:
         name: dataclasses.replace(split, annotations=_shown(split.annotations)) for name, split in config.splits.items()
     }
     values = dataclasses.asdict(dataclasses.replace(config, source=source, splits=splits))
+    del values["beam"]
     return json.loads(json.dumps(values, default=lambda v: str(v) if isinstance(v, Fraction) else v))
 
 
@@ -281,7 +293,12 @@ def _pipeline(options: PipelineOptions, runner: PipelineRunner | None) -> beam.P
 def _execute(job: Job, pipeline: beam.Pipeline) -> None:
     try:
         build(pipeline, job)
-        pipeline.run().wait_until_finish()
+        if dataflow.is_asked(pipeline):
+            dataflow.run(pipeline)
+        else:
+            pipeline.run().wait_until_finish()
+    except NoSummary:
+        raise
     except PoolError as error:
         if stopping.is_set():  # a batch system that stops a run tells its children too, which then can't start
             raise KeyboardInterrupt from error

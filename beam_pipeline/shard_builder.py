@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -11,13 +12,13 @@ from typing import BinaryIO
 
 from beam_pipeline import files
 from beam_pipeline.annotations import Row
+from beam_pipeline.clips import utc_now
+from beam_pipeline.heartbeat import BEAT_INTERVAL_S, STATE_INTERVAL_S
 from beam_pipeline.job import Job
-from beam_pipeline.ledger import ShardState, StateRow, write_state
+from beam_pipeline.ledger import ShardState, StateRow, begin_work, write_state
 from beam_pipeline.store import NOT_FOUND, Absence, StoredFile
 from beam_pipeline.tfrecord import CorruptRecordError, ShardWriter, read_record_at
 from tf_data import contract
-
-STATE_INTERVAL_S = 2.0  # a progress bar follows it
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,13 @@ class Plan:
 
     @property
     def has_record(self) -> bool:
-        """Whether an earlier run made its record."""
-        return self.before is not None and self.before.row.status == "ok"
+        """Whether an earlier run made its record, and it is there."""
+        return self.before is not None and self.before.row.status == "ok" and not self.record_is_lost
+
+    @property
+    def record_is_lost(self) -> bool:
+        """Whether an earlier run made its record, which has gone with its file or is known to be damaged."""
+        return self.before is not None and self.before.row.status == "ok" and not self.before.file
 
 
 class ShardBuilder:
@@ -72,27 +78,38 @@ class ShardBuilder:
         self._writer: ShardWriter | None = None
         self._records = 0
         self._earlier: dict[str, BinaryIO | None] = {}
+        self._work = begin_work(job.run_id)
+        self._lock = threading.Lock()  # of all that a state tells, for heartbeats
+        self._state_is_written = False
         self._state_at = time.monotonic()
 
     def add(self, plan: Plan, entry: StateRow, record: bytes | None) -> None:
         """Takes the next clip, in the order of the plans; an `ok` without a record has one in an earlier file."""
-        place = len(self._rows)
-        self._rows.append(entry)
-        if entry.row.status == "ok":
-            if record is None:
-                self._left.append((place, plan))
-            else:
-                self._move_left()
-                self._write(place, record)
-        if time.monotonic() - self._state_at > STATE_INTERVAL_S:
-            self._write_state()
+        with self._lock:
+            place = len(self._rows)
+            self._rows.append(entry)
+            if entry.row.status == "ok":
+                if record is None:
+                    self._left.append((place, plan))
+                else:
+                    self._move_left()
+                    self._write(place, record)
+            self._work = replace(self._work, clip_at=utc_now())
+            if time.monotonic() - self._state_at > STATE_INTERVAL_S:
+                self._write_state()
+
+    def beat(self) -> None:
+        """Says in the state that the shard is at work, where that is not there or has stood for long."""
+        with self._lock:
+            if not self._state_is_written or time.monotonic() - self._state_at > BEAT_INTERVAL_S:
+                self._write_state()
 
     def leave(self, why: str) -> None:
         """Takes down that clips are left that may still succeed, and why."""
         self._state = replace(self._state, unfinished=why)
 
     def seal(self) -> None:
-        """Puts the finished shard in its place, unless it is there, and says so in the state."""
+        """Puts the finished shard in its place, unless it is there, and says so in the state. No more heartbeats."""
         if self._is_as_before():
             self._seal_state(self._before.bytes if self._before else 0)
             return
@@ -126,7 +143,7 @@ class ShardBuilder:
 
     def _seal_state(self, shard_bytes: int) -> None:
         state = replace(self._state, sealed=True, bytes=shard_bytes, rows=tuple(self._rows))
-        if state != self._before:
+        if state != self._before or self._state_is_written:
             write_state(self._path, state)
 
     def _write_state(self) -> None:
@@ -134,7 +151,9 @@ class ShardBuilder:
         if self._writer:
             self._writer.flush()
         to_come = [plan.before for plan in self._plans[len(self._rows) :] if plan.before]
-        write_state(self._path, replace(self._state, rows=(*self._rows, *to_come)))
+        work = replace(self._work, alive_at=utc_now())
+        write_state(self._path, replace(self._state, rows=(*self._rows, *to_come), work=work))
+        self._state_is_written = True
         self._state_at = time.monotonic()
 
     def _open(self) -> tuple[ShardWriter, BinaryIO]:

@@ -11,6 +11,7 @@ from beam_pipeline.annotations import Row, merge
 from beam_pipeline.budgets import budget
 from beam_pipeline.clips import REASONS, Clip, ClipError, utc_now
 from beam_pipeline.fetching import fetch_ledger, obtained
+from beam_pipeline.heartbeat import beating
 from beam_pipeline.job import Job, RunError, writing_to
 from beam_pipeline.ledger import LedgerRow, ShardState, StateRow, asked_row, read_state, state_path
 from beam_pipeline.media.process import run_clip_task
@@ -92,17 +93,18 @@ def _build(
 
     builder = ShardBuilder(job, split, shard, plans, before, path, remake)
     try:
-        for plan, outcome in pool.map((plan, maker.task(plan)) for plan in plans_with_files):
-            builder.add(plan, *maker.settle(plan, outcome))
-            if why := _left_because(plan, outcome):
-                builder.leave(why)
+        with beating(builder.beat):
+            for plan, outcome in pool.map((plan, maker.task(plan)) for plan in plans_with_files):
+                builder.add(plan, *maker.settle(plan, outcome))
+                if why := _left_because(plan, outcome):
+                    builder.leave(why)
         builder.seal()
     finally:
         builder.close()
 
 
 def _before(job: Job, split: str, shard: int, path: str) -> ShardState | None:
-    """Returns what earlier runs made of a shard; rows whose record is not there any more are to be tried again."""
+    """Returns what earlier runs made of a shard; rows whose record is not there any more have no file."""
     before = read_state(path)
     name = contract.shard_file(job.name, split, shard, job.num_shards[split])
     sizes = {name: files.size(files.join(job.directory, name))}
@@ -115,14 +117,14 @@ def _before(job: Job, split: str, shard: int, path: str) -> ShardState | None:
         return None
 
     def is_there(row: StateRow) -> bool:
+        if not row.file:
+            return False
         if row.file not in sizes:
             sizes[row.file] = files.size(files.join(job.directory, *row.file.split("/")))
         end = row.offset + row.row.bytes + FRAMING_BYTES
         return any(end <= (sizes[file] or 0) for file in (row.file, name))
 
-    rows = (
-        row if row.row.status != "ok" or is_there(row) else replace(row, source_crc32c=_UNKNOWN) for row in before.rows
-    )
+    rows = (row if row.row.status != "ok" or is_there(row) else replace(row, file="") for row in before.rows)
     return replace(before, rows=tuple(rows))
 
 
@@ -191,6 +193,7 @@ class _Maker:
         same_request = (
             before is not None
             and not again
+            and not plan.record_is_lost
             and not before.row.transient
             and not (job.retry_permanent and before.row.status == "failed")
             and _same_label(plan)
@@ -214,9 +217,10 @@ class _Maker:
     def settle(self, plan: Plan, outcome: Any, record_is_lost: bool = False) -> tuple[StateRow, bytes | None]:
         """Returns the row of the ledger, and the record if it is a new one: an `ok` without one keeps what there is.
 
-        `record_is_lost`: the bytes that an earlier run wrote turned out to be damaged.
+        `record_is_lost`: the bytes that an earlier run wrote turned out to be damaged, also where its row knows of none.
         """
         row, file = plan.row, plan.file
+        record_is_lost = record_is_lost or plan.record_is_lost
         before = None if record_is_lost else plan.before
         if row is None:
             return before or self._lost(plan), None
@@ -225,9 +229,9 @@ class _Maker:
         if file is None:
             if before and plan.has_record:
                 return before, None  # its file has gone, its record stays
-            if record_is_lost:
+            if record_is_lost and plan.absence.reason == "not_found":
                 return self._lost(plan), None
-            return self._absent(plan), None
+            return self._absent(plan, before), None
         if isinstance(outcome, EncodedClip):
             if outcome.record is None and before:
                 return before, None
@@ -241,10 +245,10 @@ class _Maker:
         failed = self._failed(plan, outcome.reason, outcome.detail)
         return replace(failed, source_bytes=file.size, source_crc32c=crc32c, trimmed=self._job.media.trimmed), None
 
-    def _absent(self, plan: Plan) -> StateRow:
+    def _absent(self, plan: Plan, before: StateRow | None) -> StateRow:
         absence, tried = plan.absence, plan.absence.reason != "not_attempted"
-        if plan.before and not tried:
-            return plan.before
+        if before and not tried:
+            return before
         failed = self._failed(plan, absence.reason, absence.detail, tried)
         if not absence.attempts:
             return failed

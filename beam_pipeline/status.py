@@ -22,18 +22,59 @@ CSV_COLUMNS = (
 )
 _RATE_WINDOW = timedelta(hours=1)
 _MAX_CLASSES = 10
+_MAX_SHARDS = 10
+# A state is rewritten every 20 s while its shard is made (`heartbeat`).
+_SILENT_AFTER_S = 120.0
+# A whole shard ought to take 5 to 15 minutes, so a clip that takes as long is worth a look.
+_STUCK_AFTER_S = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class ShardAtWork:
+    """A shard that the last run has begun and not finished.
+
+    Attributes:
+      shard: its number.
+      done: clips done.
+      asked: clips of the shard.
+      worker: the machine that makes it.
+      silent_s: seconds since its process gave a sign of life.
+      clip_s: seconds since its last clip was done, or since it was begun.
+    """
+
+    shard: int
+    done: int
+    asked: int
+    worker: str
+    silent_s: float
+    clip_s: float
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether its process gives no sign of life."""
+        return self.silent_s > _SILENT_AFTER_S
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether it is at one clip for longer than a whole shard should take, or its process is gone."""
+        return self.is_gone or self.clip_s > _STUCK_AFTER_S
 
 
 @dataclass(slots=True)
 class SplitStatus:
-    """How far a split is. `asked` is what the last run was asked for, None where nobody wrote that down."""
+    """How far a split is. `asked` is what the last run was asked for, None where nobody wrote that down.
+
+    `beyond_limit` counts the rows that a limit left out of that.
+    """
 
     asked: int | None = None
     shards: int = 0
+    beyond_limit: int = 0
     sealed: int = 0
     bytes: int = 0
     unfinished: str = ""  # why the last run left clips that may still succeed
     reasons: Counter[str] = field(default_factory=Counter)  # rows by reason, '' for those that are ok
+    at_work: list[ShardAtWork] = field(default_factory=list)
 
     @property
     def done(self) -> int:
@@ -89,13 +130,18 @@ def read_status(directory: str, splits: tuple[str, ...] = (), now: datetime | No
     status = Status(directory, {}, recent_s=(now - since).total_seconds())
     for split, planned in plan["splits"].items():
         if not splits or split in splits:
-            status.splits[split] = SplitStatus(planned["asked"], planned["shards"])
+            beyond = planned.get("beyond_limit", 0)
+            status.splits[split] = SplitStatus(planned["asked"], planned["shards"], beyond)
     for head, rows in _states(directory, splits):
         split = status.splits.setdefault(head["split"], SplitStatus())
         split.shards = head["num_shards"]
         split.sealed += head["sealed"]
         split.unfinished = split.unfinished or head.get("unfinished", "")
         split.bytes += sum(row["bytes"] for row in rows)
+        work = head.get("work")
+        if work and work["run_id"] == plan.get("run_id"):  # what earlier runs left unfinished has not been begun again
+            silent_s, clip_s = (_seconds_since(work[key], now) for key in ("alive_at", "clip_at"))
+            split.at_work.append(ShardAtWork(head["shard"], len(rows), head["asked"], work["worker"], silent_s, clip_s))
         for row in rows:
             split.reasons[row["reason"]] += 1
             if row["reason"] != "not_attempted":
@@ -103,6 +149,10 @@ def read_status(directory: str, splits: tuple[str, ...] = (), now: datetime | No
                 status.failed_labels[row["label"]] += row["status"] == "failed"
                 status.recent += row["attempted_at"] >= since_text
     return status if status.splits else None
+
+
+def _seconds_since(time: str, now: datetime) -> float:
+    return max(0.0, (now - datetime.fromisoformat(time)).total_seconds())
 
 
 def _states(directory: str, splits: tuple[str, ...]) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
@@ -138,8 +188,11 @@ def _lines(status: Status, done: str, all_classes: bool) -> list[str]:
             f"  {name}: {split.done:,}{of} clips done: {good:,} {done}, {split.done - good:,} failed; "
             f"{split.sealed:,} of {plural(split.shards, 'shard')} finished, {size_text(split.bytes)}"
         )
+        if split.beyond_limit:
+            lines.append(f"    --limit left out {plural(split.beyond_limit, 'more row')} of its lists")
         reasons = [(reason, count) for reason, count in split.reasons.items() if reason]
         lines += [f"    {count:>9,} {reason}" for reason, count in sorted(reasons, key=lambda r: (-r[1], r[0]))]
+        lines += _work_lines(split.at_work)
     classes = sorted(
         ((label, count) for label, count in status.failed_labels.items() if count),
         key=lambda c: (-c[1] / status.labels[c[0]], c[0]),
@@ -158,6 +211,31 @@ def _lines(status: Status, done: str, all_classes: bool) -> list[str]:
         lines.append(rate)
     else:
         lines.append("  no clip was done in the last hour")
+    return lines
+
+
+def _work_lines(shards: list[ShardAtWork]) -> list[str]:
+    """Tells of the shards at work, those first that may be stuck."""
+    if not shards:
+        return []
+    stuck = sum(shard.is_stuck for shard in shards)
+    flagged = f", {stuck:,} of them perhaps stuck" if stuck else ""
+    lines = [f"    {plural(len(shards), 'shard')} begun and not finished{flagged}:"]
+    order = sorted(shards, key=lambda s: (not s.is_stuck, -max(s.silent_s, s.clip_s), s.shard))
+    for shard in order[:_MAX_SHARDS]:
+        if shard.is_gone:
+            life = (
+                f"STUCK? No sign of life for {duration_text(shard.silent_s)}: its process is gone, or the run is over"
+            )
+        elif shard.is_stuck:
+            life = f"STUCK? No clip done for {duration_text(shard.clip_s)}, though its process is alive"
+        else:
+            life = f"last clip {duration_text(shard.clip_s)} ago, sign of life {duration_text(shard.silent_s)} ago"
+        lines.append(
+            f"      {shard.shard:05d}: {shard.done:,} of {plural(shard.asked, 'clip')} on {shard.worker}; {life}"
+        )
+    if len(order) > _MAX_SHARDS:
+        lines.append(f"      and {len(order) - _MAX_SHARDS:,} more")
     return lines
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import socket
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from beam_pipeline import shard_builder
+from beam_pipeline import heartbeat, shard_builder
 from beam_pipeline.config import load_config
 from beam_pipeline.job import Job, RunError
-from beam_pipeline.ledger import LedgerRow, read_state, state_path
+from beam_pipeline.ledger import LedgerRow, ShardState, read_state, state_path
 from beam_pipeline.media.process import run_clip_task
 from beam_pipeline.pipeline import read_unit, units
 from beam_pipeline.run import run, survey
@@ -86,6 +88,10 @@ class Place:
         return self.folder / "tiny" / "1.0.0"
 
     @property
+    def state(self) -> Path:
+        return Path(state_path(str(self.output), "train", 0, 1))
+
+    @property
     def shard(self) -> Path:
         return self.output / "tiny-train.tfrecord-00000-of-00001"
 
@@ -149,6 +155,37 @@ def test_two_tries_of_one_run_do_not_share_a_temporary(place: Place, monkeypatch
     place.make()
     assert place.fates() == dict.fromkeys(CLIPS, "ok")
     assert len(list(read_records(str(place.shard)))) == 4
+
+
+def test_a_shard_in_which_nothing_changes_stays_finished_however_long_that_takes(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.make()
+    content = place.state.read_bytes()
+    monkeypatch.setattr(shard_builder, "STATE_INTERVAL_S", -1)  # every clip's checksum takes longer than that
+    place.make()
+    assert place.state.read_bytes() == content
+
+
+def test_a_shard_that_is_at_its_first_clip_says_that_it_is_at_work(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "STATE_INTERVAL_S", 0.01)
+    seen: list[ShardState] = []
+
+    class SlowPool(HerePool):
+        def map(self, tasks: Iterable[tuple[Plan, Any]]) -> Iterator[tuple[Plan, Any]]:
+            while not (state := read_state(str(place.state))):
+                time.sleep(0.01)
+            seen.append(state)
+            yield from super().map(tasks)
+
+    place.make(pool=SlowPool())
+    (state,) = seen
+    assert (state.sealed, state.asked, state.rows) == (False, len(CLIPS), ())
+    assert state.work and state.work.worker == socket.gethostname()
+    finished = read_state(str(place.state))
+    assert finished and finished.sealed and finished.work is None
 
 
 def test_a_run_of_one_split_leaves_what_another_can_go_on_from(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

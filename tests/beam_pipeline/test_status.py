@@ -1,0 +1,124 @@
+"""What `status` tells of shards at work and of limits, from the files that runs leave."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from beam_pipeline.cli import main
+from beam_pipeline.config import load_config
+from beam_pipeline.job import Job
+from beam_pipeline.ledger import LedgerRow, ShardState, StateRow, Work, state_path, write_state
+from beam_pipeline.progress import write_plan
+from beam_pipeline.run import survey
+from beam_pipeline.status import ShardAtWork, as_text, read_status
+from tests.beam_pipeline.clips_on_disk import write_clip, write_list
+
+CLIPS = [f"clip{n:07d}_{n:06d}_{n + 1:06d}" for n in range(4)]
+NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+NUM_SHARDS = 32
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    """A job that has begun, of which nothing is done."""
+    (tmp_path / "store").mkdir()
+    write_list(tmp_path / "train.csv", CLIPS)
+    settings = ["name=tiny", f"splits.train.annotations={tmp_path / 'train.csv'}", f"source.store={tmp_path / 'store'}"]
+    config = load_config(None, [*settings, f"splits.train.shards={NUM_SHARDS}"], str(tmp_path))
+    job, scans = survey(config, ["train"], None, cores=1)
+    write_plan(job.directory, job, {"train": scans["train"].asked})
+    return job
+
+
+def at_work(job: Job, shard: int, silent_s: float, clip_s: float, run_id: str | None = None) -> None:
+    """Leaves the state of a shard of four clips, of which one is done."""
+    alive, clip = ((NOW - timedelta(seconds=s)).isoformat(timespec="seconds") for s in (silent_s, clip_s))
+    row = StateRow(LedgerRow(CLIPS[0], "clip0000000", 0.0, 1.0, "juggling balls", 0, "train", attempted_at=clip))
+    state = ShardState(
+        "train", shard, NUM_SHARDS, False, 0, 4, (row,), work=Work(run_id or job.run_id, "h", alive, clip)
+    )
+    write_state(state_path(job.directory, "train", shard, NUM_SHARDS), state)
+
+
+def shards(job: Job) -> list[ShardAtWork]:
+    status = read_status(job.directory, now=NOW)
+    assert status
+    return status.splits["train"].at_work
+
+
+def text(job: Job) -> str:
+    return as_text(job.store, [], None, read_status(job.directory, now=NOW), all_classes=False)
+
+
+def test_a_shard_at_work_is_shown_with_its_last_signs_of_life(job: Job) -> None:
+    at_work(job, 3, silent_s=12, clip_s=75)
+    assert shards(job) == [ShardAtWork(3, 1, 4, "h", 12.0, 75.0)]
+    assert "1 shard begun and not finished:\n" in text(job)
+    assert "00003: 1 of 4 clips on h; last clip 1 min 15 s ago, sign of life 12.0 s ago" in text(job)
+
+
+def test_a_shard_that_is_at_one_clip_for_longer_than_a_shard_should_take_is_flagged(job: Job) -> None:
+    at_work(job, 3, silent_s=12, clip_s=3000)
+    assert [(shard.is_stuck, shard.is_gone) for shard in shards(job)] == [(True, False)]
+    assert "00003: 1 of 4 clips on h; STUCK? No clip done for 50 min 0 s, though its process is alive" in text(job)
+
+
+def test_a_shard_whose_process_is_silent_is_flagged(job: Job) -> None:
+    at_work(job, 3, silent_s=300, clip_s=310)
+    assert [(shard.is_stuck, shard.is_gone) for shard in shards(job)] == [(True, True)]
+    assert "STUCK? No sign of life for 5 min 0 s" in text(job)
+
+
+def test_those_that_may_be_stuck_come_first_and_the_rest_is_counted(job: Job) -> None:
+    for shard in range(20):
+        at_work(job, shard, silent_s=5, clip_s=5 if shard != 19 else 1000)
+    lines = text(job).splitlines()
+    first = lines.index("    20 shards begun and not finished, 1 of them perhaps stuck:") + 1
+    assert lines[first].startswith("      00019: ")
+    assert lines[first + 10] == "      and 10 more"
+
+
+def test_what_an_earlier_run_left_is_not_at_work(job: Job) -> None:
+    at_work(job, 3, silent_s=5, clip_s=5, run_id="another")
+    assert shards(job) == []
+
+
+def test_a_clock_that_is_behind_the_workers_makes_no_negative_times(job: Job) -> None:
+    at_work(job, 3, silent_s=-60, clip_s=-60)
+    assert [(shard.silent_s, shard.clip_s) for shard in shards(job)] == [(0.0, 0.0)]
+
+
+def test_a_limited_run_is_not_taken_for_the_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for n, clip in enumerate(CLIPS):
+        write_clip(tmp_path / "store" / f"{clip}.mp4", hue=n * 40)
+    write_list(tmp_path / "train.csv", CLIPS)
+    words = ["name=tiny", f"splits.train.annotations={tmp_path / 'train.csv'}", "splits.train.shards=1", "workers=1"]
+    words += [f"source.store={tmp_path / 'store'}", "encode.shorter_side=64"]
+    options = ["--data_dir", str(tmp_path), *(word for setting in words for word in ("--set", setting))]
+    assert main(["run", *options, "--limit", "3"]) == 3
+    capsys.readouterr()
+    assert main(["status", *options]) == 0
+    shown = capsys.readouterr().out
+    assert "train: 3 of 3 (100.0%) clips done" in shown
+    assert "--limit left out 1 more row of its lists" in shown
+    assert main(["run", *options]) == 0
+    assert main(["run", *options, "--limit", "3"]) == 3  # adds nothing to what is whole
+    capsys.readouterr()
+    assert main(["status", *options]) == 0
+    shown = capsys.readouterr().out
+    assert "train: 4 of 4 (100.0%) clips done" in shown
+    assert "--limit" not in shown
+
+
+def test_states_of_versions_that_gave_no_signs_of_life_are_read(job: Job) -> None:
+    at_work(job, 3, silent_s=5, clip_s=5)
+    path = Path(state_path(job.directory, "train", 3, NUM_SHARDS))
+    content = path.read_text()
+    start, end = content.index('"work": '), content.index('"reasons"')
+    path.write_text(content[:start] + content[end:])
+    status = read_status(job.directory, now=NOW)
+    assert status and status.splits["train"].done == 1
+    assert status.splits["train"].at_work == []
