@@ -54,14 +54,14 @@ def finalize(job: Job, split: str, states: Iterable[str]) -> str:
 def _finalize(job: Job, split: str, paths: list[str]) -> dict[str, Any]:
     sizes: Counter[str] = Counter()
     shard_lengths, shard_bytes = [], []
-    index: dict[str, list] = {name: [] for name in (*contract.INDEX_COLUMNS, *contract.INDEX_QUALITY_COLUMNS)}
+    index = empty_index()
 
     def see(state: ShardState) -> None:
         records = [row for row in state.rows if row.row.status == "ok"]
         shard_lengths.append(len(records))
         shard_bytes.append(state.bytes)
         sizes.update(f"{row.row.width}x{row.row.height}" for row in records)
-        _add_to_index(index, records)
+        add_to_index(index, records)
 
     counts = _write_ledger(job, split, paths, see)
     _write_index(files.join(job.directory, contract.index_file(split)), index)
@@ -123,7 +123,13 @@ def _sealed(path: str) -> ShardState:
     return state
 
 
-def _add_to_index(index: dict[str, list], records: list[StateRow]) -> None:
+def empty_index() -> dict[str, list]:
+    """Returns the columns of an index without rows, for `add_to_index` and `index_arrays`."""
+    return {name: [] for name in (*contract.INDEX_COLUMNS, *contract.INDEX_QUALITY_COLUMNS)}
+
+
+def add_to_index(index: dict[str, list], records: list[StateRow]) -> None:
+    """Appends the rows of a shard's records."""
     for record in records:
         row = record.row
         index["offset"].append(record.offset)
@@ -136,13 +142,18 @@ def _add_to_index(index: dict[str, list], records: list[StateRow]) -> None:
             index[name].append(getattr(record, name))
 
 
-def _write_index(path: str, index: dict[str, list]) -> None:
+def index_arrays(index: dict[str, list]) -> dict[str, np.ndarray]:
+    """Returns an index's columns as `index-<split>.npz` has them."""
     columns = {name: np.array(index[name], dtype=dtype) for name, dtype in contract.INDEX_COLUMNS.items()}
     for name, dtype in contract.INDEX_QUALITY_COLUMNS.items():
         if None not in index[name]:  # a column with gaps would let a reader's filter drop what it knows nothing of
             columns[name] = np.array(index[name], dtype=dtype)
+    return columns
+
+
+def _write_index(path: str, index: dict[str, list]) -> None:
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **columns)
+    np.savez(buffer, allow_pickle=False, **index_arrays(index))
     files.write_whole(path, buffer.getvalue())
 
 

@@ -1,7 +1,7 @@
 """Deletes clips from the store whose records are safe, for those whose disk is smaller than the data set.
 
 Nothing is deleted on trust: only files of the store, still of the size that a record was made from, of clips whose
-shard is sealed and was just read to its end (`verifying`). A later run keeps those records.
+shard is sealed and was just read to its end (`shard_check`). A later run keeps those records.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from pathlib import Path
 
 from beam_pipeline import files
 from beam_pipeline.ledger import ShardState, StateRow, read_state, state_path
+from beam_pipeline.shard_check import Problem, verify_shard
 from beam_pipeline.store import list_store
 from beam_pipeline.summary import plural, size_text
-from beam_pipeline.verifying import verify_shard
+from beam_pipeline.verifying import describe
 
 
 @dataclass(slots=True)
@@ -32,7 +33,7 @@ class Pruned:
     bytes: int = 0
     unfinished: int = 0
     kept: Counter[str] = field(default_factory=Counter)
-    problems: list[str] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
 
     def as_text(self) -> str:
         """Returns what was done, for people."""
@@ -65,12 +66,13 @@ def prune(directory: str, name: str, store: str, num_shards: Mapping[str, int], 
     there, copies = _listed(store)
     needed: set[str] = set()  # by clips whose records are not known to be safe
     safe: list[StateRow] = []
+    described = {split: describe(directory, name, split) for split in num_shards}
     for state in _states(directory, num_shards, pruned):
         rows = [row for row in state.rows if _place(row.row.source_uri) in there]
         made = [row for row in rows if row.row.status == "ok"]
         unsafe = rows
         if state.sealed and made and (not splits or state.split in splits):
-            if problems := verify_shard(directory, name, state):
+            if problems := verify_shard(directory, state, described[state.split]):
                 pruned.problems += problems
             else:
                 pruned.shards += 1

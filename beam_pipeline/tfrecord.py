@@ -20,7 +20,7 @@ FRAMING_BYTES = _HEADER.size + _FOOTER.size
 
 
 class CorruptRecordError(Exception):
-    """Bytes that are not the record that they should be; the message names the file and the offset."""
+    """Bytes that are not the record that they should be."""
 
 
 def _masked_crc(data: bytes) -> int:
@@ -49,6 +49,38 @@ def read_record_at(file: BinaryIO, offset: int, length: int, name: str) -> bytes
     return record
 
 
+def read_length(file: BinaryIO) -> int | None:
+    """Reads a record's header; returns how many bytes its payload has, or None at the end of the file.
+
+    Raises:
+      CorruptRecordError: the file ends inside the header, or its checksum differs; the message names no place.
+    """
+    header = file.read(_HEADER.size)
+    if not header:
+        return None
+    if len(header) < _HEADER.size:
+        raise CorruptRecordError("the file ends inside its header")
+    length, crc = _HEADER.unpack(header)
+    if crc != _masked_crc(header[:8]):
+        raise CorruptRecordError("its length fails its checksum")
+    return length
+
+
+def read_payload(file: BinaryIO, length: int) -> bytes:
+    """Reads the rest of a record whose header has been read: `length` bytes, which it returns, and the footer.
+
+    Raises:
+      CorruptRecordError: the file ends inside the record, or its checksum differs; the message names no place.
+    """
+    record = file.read(length)
+    footer = file.read(_FOOTER.size)
+    if len(record) < length or len(footer) < _FOOTER.size:
+        raise CorruptRecordError("the file ends inside it")
+    if _FOOTER.unpack(footer)[0] != _masked_crc(record):
+        raise CorruptRecordError("it fails its checksum")
+    return record
+
+
 def read_records(path: str) -> Iterator[bytes]:
     """Yields the records of one shard in order, their checksums verified.
 
@@ -57,20 +89,12 @@ def read_records(path: str) -> Iterator[bytes]:
     """
     with open_for_reading(path) as file:
         offset = 0
-        while header := file.read(_HEADER.size):
-            if len(header) < _HEADER.size:
-                raise CorruptRecordError(f"{path}: the file ends inside the header of the record at offset {offset}")
-            length, crc = _HEADER.unpack(header)
-            if crc != _masked_crc(header[:8]):
-                raise CorruptRecordError(f"{path}: the length of the record at offset {offset} fails its checksum")
-            record = file.read(length)
-            footer = file.read(_FOOTER.size)
-            if len(record) < length or len(footer) < _FOOTER.size:
-                raise CorruptRecordError(f"{path}: the file ends inside the record at offset {offset}")
-            if _FOOTER.unpack(footer)[0] != _masked_crc(record):
-                raise CorruptRecordError(f"{path}: the record at offset {offset} fails its checksum")
-            yield record
-            offset += length + FRAMING_BYTES
+        try:
+            while (length := read_length(file)) is not None:
+                yield read_payload(file, length)
+                offset += length + FRAMING_BYTES
+        except CorruptRecordError as error:
+            raise CorruptRecordError(f"{path}: the record at offset {offset}: {error}") from error
 
 
 class ShardWriter:

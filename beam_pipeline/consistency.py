@@ -1,0 +1,204 @@
+"""Whether what lies beside the shards agrees with them: ledger, index, metadata, label list.
+
+A run writes all of these anew from its states, so that running again mends each of them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from beam_pipeline import files
+from beam_pipeline.finalize import add_to_index, empty_index, index_arrays
+from beam_pipeline.ledger import SCHEMA, LedgerRow, StateRow
+from beam_pipeline.shard_check import Problem
+from tf_data import contract
+
+RUN_AGAIN = "run again, which writes it anew"
+
+
+@dataclass(frozen=True, slots=True)
+class FoundShard:
+    """What there is of one shard: what is wrong, clips by reason ('' has a record), bytes, records by frame size."""
+
+    problems: list[Problem]
+    clips: Counter[str] = field(default_factory=Counter)
+    bytes: int = 0
+    frame_sizes: Counter[str] = field(default_factory=Counter)
+
+
+class Ledger:
+    """A split's ledger, shard by shard.
+
+    Raises:
+      ValueError: it is not there or damaged; the message says which.
+    """
+
+    def __init__(self, directory: str, split: str, num_shards: int):
+        content = _content(directory, contract.ledger_file(split))
+        try:
+            self._table = pq.read_table(pa.BufferReader(content))
+        except (pa.ArrowException, OSError) as error:
+            raise ValueError(f"is damaged: {_line(error)}") from error
+        if not self._table.schema.equals(SCHEMA):
+            raise ValueError("has other columns than a ledger")
+        self._ends = _ends(self._table["shard"].to_numpy(), num_shards)
+
+    def rows(self, shard: int) -> list[LedgerRow]:
+        """Returns the rows of a shard."""
+        begin, end = self._ends[shard : shard + 2]
+        return [LedgerRow(**row) for row in self._table.slice(begin, end - begin).to_pylist()]
+
+
+class Index:
+    """A split's index, shard by shard.
+
+    Raises:
+      ValueError: it is not there or damaged; the message says which.
+    """
+
+    def __init__(self, directory: str, split: str, num_shards: int):
+        content = _content(directory, contract.index_file(split))
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+                self._columns = {name: arrays[name] for name in arrays.files}
+        except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+            raise ValueError(f"is damaged: {_line(error)}") from error
+        known = contract.INDEX_COLUMNS | contract.INDEX_QUALITY_COLUMNS
+        for name, column in self._columns.items():
+            if name in known and (column.dtype != known[name] or column.ndim != 1):
+                raise ValueError(
+                    f"has {name} as {column.dtype} in {column.ndim} dimensions, expected {known[name]} in 1"
+                )
+        if missing := contract.INDEX_COLUMNS.keys() - self._columns.keys():
+            raise ValueError(f"has no column {min(missing)}")
+        if len({len(column) for name, column in self._columns.items() if name in known}) != 1:
+            raise ValueError("has columns of different lengths")
+        self._ends = _ends(self._columns["shard"], num_shards)
+
+    def columns(self, shard: int) -> dict[str, np.ndarray]:
+        """Returns the rows of a shard, column by column."""
+        begin, end = self._ends[shard : shard + 2]
+        return {name: column[begin:end] for name, column in self._columns.items()}
+
+
+def wrong_ledger(there: Sequence[LedgerRow], states: Sequence[StateRow], split: str, shard: int) -> Iterator[Problem]:
+    """Yields where a ledger says other things of a shard's clips than its state."""
+    file = contract.ledger_file(split)
+    said, known = {row.clip_id: row for row in there}, {state.row.clip_id: state.row for state in states}
+    if len(said) != len(there):
+        yield Problem(file, f"has clips of shard {shard} twice: {RUN_AGAIN}")
+    for clip_id in dict.fromkeys([*said, *known]):
+        if clip_id not in said or clip_id not in known:
+            yield Problem(file, f"{'is missing' if clip_id in known else 'is in no shard'}: {RUN_AGAIN}", clip_id)
+        elif said[clip_id] != known[clip_id]:
+            name, (has, expected) = _difference(said[clip_id], known[clip_id])
+            yield Problem(file, f"has {name} {has!r}, expected {expected!r}: {RUN_AGAIN}", clip_id)
+
+
+def _difference(row: LedgerRow, other: LedgerRow) -> tuple[str, tuple[Any, Any]]:
+    pairs = ((f.name, (getattr(row, f.name), getattr(other, f.name))) for f in fields(LedgerRow))
+    return next((name, pair) for name, pair in pairs if pair[0] != pair[1])
+
+
+def wrong_index(there: Mapping[str, np.ndarray], states: Sequence[StateRow], split: str, shard: int) -> list[Problem]:
+    """Returns the first place in which an index says other things of a shard's records than its state."""
+    file, records = contract.index_file(split), [state for state in states if state.row.status == "ok"]
+    if len(there["shard"]) != len(records):
+        what = f"has {len(there['shard'])} records of shard {shard}, expected {len(records)}"
+        return [Problem(file, f"{what}: {RUN_AGAIN}")]
+    columns = empty_index()
+    add_to_index(columns, records)
+    for name, expected in index_arrays(columns).items():
+        if name not in there:
+            continue  # of a split in which it is not known of every record
+        if different := np.flatnonzero(there[name] != expected).tolist():
+            place = different[0]
+            what = f"has {name} {there[name][place]}, expected {expected[place]}"
+            return [Problem(file, f"{what}: {RUN_AGAIN}", records[place].row.clip_id)]
+    return []
+
+
+def wrong_labels(
+    labels: Sequence[str] | None, info: Mapping[str, Any] | None, settings: Mapping[str, Any] | None
+) -> Iterator[Problem]:
+    """Yields what is wrong with the label list, by what a run has written down of it."""
+    if labels is None:
+        yield Problem(contract.LABELS_FILE, f"is not there: {RUN_AGAIN}")
+        return
+    expected = info["labels"] if info and "labels" in info else len(labels)
+    digest = hashlib.blake2b("\n".join(labels).encode()).hexdigest()[:32]
+    if len(labels) != expected:
+        yield Problem(contract.LABELS_FILE, f"has {len(labels)} names, expected {expected}: {RUN_AGAIN}")
+    elif settings and settings.get("labels", {}).get("blake2b", digest) != digest:
+        yield Problem(contract.LABELS_FILE, f"has other names than those that shards were made with: {RUN_AGAIN}")
+
+
+def wrong_info(info: Mapping[str, Any] | None, split: str, found: Sequence[FoundShard]) -> Iterator[Problem]:
+    """Yields where a split's metadata says other things than its shards."""
+    file = contract.info_file(split)
+    if info is None:
+        yield Problem(file, f"is not there or damaged: {RUN_AGAIN}")
+        return
+    clips = sum((each.clips for each in found), Counter[str]())
+    expected = {
+        "split": split,
+        "num_shards": len(found),
+        "shard_lengths": [each.clips[""] for each in found],
+        "bytes": sum(each.bytes for each in found),
+        "num_asked": clips.total(),
+        "num_clips": clips[""],
+        "num_failed": {reason: count for reason, count in sorted(clips.items()) if reason},
+        "frame_sizes": dict(sum((each.frame_sizes for each in found), Counter[str]())),
+    }
+    for key, value in expected.items():
+        if info.get(key) != value:
+            if isinstance(value, list):
+                yield Problem(file, f"has other {key} than the shards have: {RUN_AGAIN}")
+            else:
+                yield Problem(file, f"has {key} {info.get(key)}, expected {value}: {RUN_AGAIN}")
+
+
+def strangers(directory: str, name: str, split: str, num_shards: int) -> Iterator[Problem]:
+    """Yields files that go by the name of one of a split's shards, and are none: readers would take them."""
+    for file in files.names(directory):
+        parsed = contract.parse_shard_file(file)
+        if parsed and parsed[:2] == (name, split) and not (parsed[3] == num_shards and parsed[2] < num_shards):
+            yield Problem(file, f"is none of the {num_shards} shards of {split}: delete it")
+
+
+def read_json(path: str) -> dict[str, Any] | None:
+    """Returns an object of JSON, or None where there is none that can be read."""
+    try:
+        values = json.loads(files.read_whole(path) or b"")
+    except ValueError:
+        return None
+    return values if isinstance(values, dict) else None
+
+
+def _content(directory: str, file: str) -> bytes:
+    content = files.read_whole(files.join(directory, file))
+    if content is None:
+        raise ValueError("is not there")
+    return content
+
+
+def _ends(shards: np.ndarray, num_shards: int) -> list[int]:
+    """Returns where the rows of each shard begin, and the last end."""
+    if len(shards) and (np.any(np.diff(shards) < 0) or shards[0] < 0 or shards[-1] >= num_shards):
+        raise ValueError(f"has rows that are not in the order of the {num_shards} shards")
+    return np.searchsorted(shards, np.arange(num_shards + 1)).tolist()
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:120]
