@@ -217,7 +217,7 @@ class _Maker:
     def settle(self, plan: Plan, outcome: Any, record_is_lost: bool = False) -> tuple[StateRow, bytes | None]:
         """Returns the row of the ledger, and the record if it is a new one: an `ok` without one keeps what there is.
 
-        `record_is_lost`: the bytes that an earlier run wrote turned out to be damaged, also where its row knows of none.
+        `record_is_lost`: the bytes that an earlier run wrote turned out to be damaged, even if its row knows of none.
         """
         row, file = plan.row, plan.file
         record_is_lost = record_is_lost or plan.record_is_lost
@@ -257,7 +257,8 @@ class _Maker:
     def _lost(self, plan: Plan) -> StateRow:
         assert plan.before
         known = {name: getattr(plan.before.row, name) for name in _LASTING_COLUMNS}
-        detail = "its record was damaged on the disk, and its file is no longer in the store"
+        why = "its file is no longer in the store" if plan.row else "this run does not ask for it (--limit)"
+        detail = f"its record was damaged on the disk, and {why}"
         return StateRow(LedgerRow(**known, status="failed", reason="not_found", detail=detail))
 
     def _encoded(self, plan: Plan, file: StoredFile, clip: EncodedClip) -> tuple[StateRow, bytes | None]:
