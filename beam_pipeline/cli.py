@@ -92,7 +92,13 @@ def _add_data_set(command: argparse.ArgumentParser) -> None:
 
 
 def _add_configuration(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--config", metavar="FILE", help="YAML; configs/ has one for each Kinetics")
+    command.add_argument(
+        "--config",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="YAML; configs/ has one for each Kinetics. Repeatable: a later file adds to those before it, and wins",
+    )
     command.add_argument(
         "--set",
         action="append",
@@ -161,17 +167,20 @@ def _fetch(arguments: argparse.Namespace, beam_args: list[str]) -> int:
 def _run_job(arguments: argparse.Namespace, beam_args: list[str], **how: bool) -> int:
     from beam_pipeline.annotations import AnnotationError
     from beam_pipeline.config import ConfigError, load_config
+    from beam_pipeline.dataflow import NoSummary
     from beam_pipeline.job import RunError
     from beam_pipeline.run import run
     from beam_pipeline.store import StoreError
 
-    if unknown := _unknown_options(beam_args):
-        return _fail(unknown, EXIT_USAGE)
     if not arguments.config and not arguments.settings:
-        return _fail("what is to be made? Give --config FILE, as in --config configs/k400.yaml", EXIT_USAGE)
+        missing = "what is to be made? Give --config FILE, as in --config configs/k400.yaml"
+        return _fail(_unknown_options(beam_args) or missing, EXIT_USAGE)
     try:
+        config = load_config(arguments.config, arguments.settings, arguments.data_dir)
+        if unknown := _unknown_options([*config.beam_arguments, *beam_args]):
+            return _fail(unknown, EXIT_USAGE)
         summary = run(
-            load_config(arguments.config, arguments.settings, arguments.data_dir),
+            config,
             splits=arguments.split,
             limit=arguments.limit,
             retry_permanent=arguments.retry == "permanent",
@@ -182,6 +191,9 @@ def _run_job(arguments: argparse.Namespace, beam_args: list[str], **how: bool) -
         return _fail(str(error), EXIT_USAGE)
     except RunError as error:
         return _fail(str(error), EXIT_FAILED)
+    except NoSummary as ended:
+        print(ended, file=sys.stderr)
+        return ended.exit_status
     print(summary.as_json() if arguments.json else summary.as_text())
     return summary.exit_status
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
+import functools
+import json
 import typing
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -16,6 +18,7 @@ import yaml
 from annotated_types import Interval, MinLen
 from pydantic import TypeAdapter, ValidationError
 
+from beam_pipeline import files
 from beam_pipeline.downloads import is_url
 from beam_pipeline.media.settings import TVL1_PRESETS, Audio, Encode, Flow, MediaSettings
 from beam_pipeline.shipped import shipped
@@ -75,11 +78,17 @@ class Config:
     audio: Audio | None = None
     limits: Limits = field(default_factory=Limits)
     workers: Annotated[int, Interval(ge=1, le=1024)] | Literal["auto"] = "auto"
+    beam: dict[str, Any] = field(default_factory=dict)
 
     @property
     def version_dir(self) -> str:
         """`<data_dir>/<name>[/<config>]/<version>`, where everything of this data set is."""
         return "/".join(part for part in (self.data_dir.rstrip("/"), self.name, self.config, self.version) if part)
+
+    @property
+    def beam_arguments(self) -> list[str]:
+        """Beam's pipeline options as a command line has them."""
+        return [argument for name, value in self.beam.items() for argument in _beam_arguments(name, value)]
 
     @property
     def media(self) -> MediaSettings:
@@ -94,19 +103,25 @@ class Config:
         )
 
 
-def load_config(path: str | Path | None, settings: typing.Sequence[str] = (), data_dir: str | None = None) -> Config:
-    """Reads a YAML file, applies `--set KEY=VALUE` settings (they win) and checks the whole.
+def load_config(
+    paths: str | Path | typing.Sequence[str | Path] | None,
+    settings: typing.Sequence[str] = (),
+    data_dir: str | None = None,
+) -> Config:
+    """Reads YAML files, applies `--set KEY=VALUE` settings (they win) and checks the whole.
 
     Args:
-      path: a local YAML file, or None for a configuration made of `settings` alone.
+      paths: a YAML file of this machine or any file system of Beam's, or several: a later one adds to the mappings of
+        those before it, and wins over their other values. None, or none: a configuration made of `settings` alone.
       settings: `dotted.path=value`, the value in YAML.
       data_dir: overrides the file's `data_dir`.
 
     Raises:
       ConfigError: names every key that is wrong, its value and what is allowed.
     """
-    source = str(path) if path else "--set"
-    values = _read_yaml(Path(path)) if path else {}
+    chosen = [paths] if isinstance(paths, str | Path) else list(paths or ())
+    source = " with ".join(map(str, chosen)) or "--set"
+    values: dict[str, Any] = functools.reduce(_overlaid, map(_read_yaml, chosen), {})
     for setting in settings:
         _apply(values, setting)
     if data_dir is not None:
@@ -133,20 +148,33 @@ def chosen_splits(config: Config, names: typing.Sequence[str]) -> list[str]:
     return list(dict.fromkeys(map(contract.canonical_split, names))) or list(config.splits)
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def _text(path: str | Path) -> str:
     """Reads a configuration; outside a checkout `configs/k400.yaml` and `k400.yaml` are those that come with us."""
-    file: Traversable = path
-    if not path.exists() and str(path.parent) in (".", "configs"):
-        file = shipped(path.name)
+    if not files.is_local(str(path)):
+        with files.open_for_reading(str(path)) as remote:
+            return remote.read().decode()
+    file: Traversable = Path(path)
+    if not Path(path).exists() and str(Path(path).parent) in (".", "configs"):
+        file = shipped(Path(path).name)
+    return file.read_text(encoding="utf-8")
+
+
+def _read_yaml(path: str | Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+        values = yaml.safe_load(_text(path))
     except (FileNotFoundError, IsADirectoryError):
         raise ConfigError(f"{path}: there is no such configuration file") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: can't be read as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: must be a mapping of keys to values, got {type(values).__name__}")
     return values
+
+
+def _overlaid(values: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
+    """Returns values with another file's over them: mappings are added to, all else is replaced."""
+    both = {key for key in overlay if isinstance(values.get(key), dict) and isinstance(overlay[key], dict)}
+    return {**values, **overlay, **{key: _overlaid(values[key], overlay[key]) for key in both}}
 
 
 def _apply(values: dict[str, Any], setting: str) -> None:
@@ -188,7 +216,7 @@ def _prepare(values: dict[str, Any]) -> None:
         if key in values:
             values[key] = _expand(values[key])
     values.setdefault("data_dir", _expand("~/kinetics_tfrecords"))
-    for key in ("encode", "limits"):
+    for key in ("encode", "limits", "beam"):
         if values.get(key) is None:
             values.pop(key, None)
     as_they_are = _prepare_frames(values)
@@ -301,6 +329,12 @@ def _check(config: Config, source: str) -> None:
         for key, value in (("labels", config.labels), ("classes", config.classes))
         if isinstance(value, str) and is_url(value)
     ]
+    problems += [
+        f"beam.{name} must be a number, a text, a list of them, a mapping, or true for an option without a value (null "
+        f"leaves one out), got {str(value).lower() if value is False else value!r}"
+        for name, value in config.beam.items()
+        if value is False or (isinstance(value, list) and any(isinstance(v, bool | list | dict) for v in value))
+    ]
     problems += _source_problems(config)
     if problems:
         raise ConfigError("\n".join(f"{source}: {problem}" for problem in problems))
@@ -356,6 +390,15 @@ def _source_problems(config: Config) -> list[str]:
         except ValueError as error:
             problems.append(f"source.youtube: {error}")
     return problems
+
+
+def _beam_arguments(name: str, value: Any) -> list[str]:
+    if value is None:
+        return []
+    if value is True:
+        return [f"--{name}"]
+    values = value if isinstance(value, list) else [json.dumps(value) if isinstance(value, dict) else value]
+    return [f"--{name}={each}" for each in values]
 
 
 def _is_plain(name: str) -> bool:

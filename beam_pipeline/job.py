@@ -61,6 +61,7 @@ class Job:
     archives: tuple[Archive, ...] = ()  # to be read into the store before shards are made
     fetch_only: bool = False  # fill the store and check what is in it; make no records
     retry_permanent: bool = False  # try again what failed for good, too
+    code: str = ""  # `code_digest` of the machine that started the run
 
     @property
     def store(self) -> str:

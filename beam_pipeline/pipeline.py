@@ -23,6 +23,7 @@ from apache_beam.utils.shared import Shared
 from beam_pipeline import files
 from beam_pipeline.annotations import Row, selected_rows
 from beam_pipeline.clips import REASONS, shard_of
+from beam_pipeline.code_digest import check_same_code
 from beam_pipeline.fetching import fetch_shard, visiting
 from beam_pipeline.finalize import finalize
 from beam_pipeline.job import Job
@@ -79,6 +80,7 @@ def units(job: Job) -> list[Unit]:
 
 def read_unit(unit: Unit, job: Job) -> Iterator[tuple[Lane, Element]]:
     """Yields rows, files of the store and failures of archives, each with the shard that they may belong to."""
+    check_same_code(job.code)
     for split, shard, fields in _read(unit, job):
         yield job.lane_of(split, shard), (split, shard, fields)
 
@@ -139,6 +141,7 @@ class MakeShards(beam.DoFn):
 
     def setup(self) -> None:
         """Starts the pools, or takes those that this process has."""
+        check_same_code(self._job.code)
         reuse_freed_memory()  # records come and go here, too
         job = self._job
         self._pool = self._decoders.acquire(

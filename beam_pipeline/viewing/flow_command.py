@@ -44,7 +44,7 @@ def view_flow(
     out: Path,
     span: Span,
     *,
-    config: str | None = None,
+    config: Sequence[str] = (),
     settings: Sequence[str] = (),
     clip_id: str | None = None,
     full_px: float | None = None,
@@ -57,7 +57,7 @@ def view_flow(
       out: `.png`, up to eight pairs with arrows and in colour; `.mp4`, all of them as a film; `.flo`, one pair's
         vectors, where there are more one file a pair: `name-00000.flo` and so on.
       span: which seconds are looked at.
-      config: a configuration file, whose `encode` and `flow` are a run's.
+      config: configuration files, whose `encode` and `flow` are a run's.
       settings: `KEY=VALUE` of a configuration; they win.
       clip_id: of a shard, which record; None: the first.
       full_px: the length that gets the full colour; None: one that suits the clip.
@@ -92,7 +92,7 @@ def view_flow(
 
 
 def _open(
-    inputs: Sequence[str], config: str | None, settings: Sequence[str], span: Span, clip_id: str | None
+    inputs: Sequence[str], config: Sequence[str], settings: Sequence[str], span: Span, clip_id: str | None
 ) -> FlowClip:
     for path in inputs:
         if not Path(path).exists():
@@ -134,7 +134,7 @@ def _kind_of(path: str) -> str:
     return "images" if Path(path).suffix.lower() in IMAGE_SUFFIXES else "video"
 
 
-def _media(config: str | None, settings: Sequence[str], kind: str) -> MediaSettings:
+def _media(config: Sequence[str], settings: Sequence[str], kind: str) -> MediaSettings:
     """Returns how a run with this configuration would make frames and flow; flow by its preset where it has none."""
 
     def load(*first: str) -> Config:

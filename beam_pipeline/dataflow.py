@@ -1,0 +1,170 @@
+"""What Google Cloud Dataflow needs of a run.
+
+Checks before anything is submitted, one job a data set, and a wait that says how to follow a job that outlives it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import GoogleCloudOptions, StandardOptions
+from apache_beam.runners.runner import PipelineState
+
+from beam_pipeline import files
+from beam_pipeline.config import ConfigError
+from beam_pipeline.job import Job, RunError
+from beam_pipeline.pool import stopping
+
+_POLL_S = 0.5
+_GO_ON = "run the same command again to go on"
+
+
+class NoSummary(Exception):  # noqa: N818 - nothing went wrong
+    """A run that ends here without knowing what became of its clips, as it should: the message says what to do next.
+
+    Args:
+      message: for people.
+      exit_status: of the command line.
+    """
+
+    def __init__(self, message: str, exit_status: int):
+        super().__init__(message)
+        self.exit_status = exit_status
+
+
+def is_asked(pipeline: beam.Pipeline) -> bool:
+    """Whether a pipeline is to run on Dataflow."""
+    return type(pipeline.runner).__name__ == "DataflowRunner"
+
+
+def prepare(pipeline: beam.Pipeline, job: Job) -> None:
+    """Checks that Dataflow can do a job, and names it, unless it has a name, after what it writes.
+
+    Dataflow keeps a second job of an active one's name out, which is the lock that an object store hasn't.
+
+    Raises:
+      ConfigError: something that workers need is on this machine, or what submits jobs isn't installed.
+    """
+    try:
+        from google.cloud import dataflow as _  # noqa: F401
+    except ImportError:
+        raise ConfigError(
+            "--runner=DataflowRunner needs Google's clients: pip install 'apache-beam[gcp]', of Beam's version here"
+        ) from None
+    problems = [
+        f"{key}: is on this machine, where Dataflow's workers can't reach it: put it on gs://, got {path!r}"
+        for key, path in _paths(job)
+        if files.is_local(path)
+    ]
+    if problems:
+        raise ConfigError("\n".join(problems))
+    options = pipeline.options.view_as(GoogleCloudOptions)
+    options.job_name = options.job_name or job_name(job)
+
+
+def _paths(job: Job) -> Iterator[tuple[str, str]]:
+    """Yields what workers read and write, with its key in the configuration."""
+    yield "data_dir", job.directory
+    yield "source.store", job.store
+    for split, paths in job.annotations.items():
+        yield from ((f"splits.{split}.annotations", path) for path in paths)
+    yield from (("source.archives", archive.url) for archive in job.archives)
+    if job.source.kind == "youtube" and job.source.youtube.cookies_file:
+        yield "source.youtube.cookies_file", job.source.youtube.cookies_file
+
+
+def job_name(job: Job) -> str:
+    """Returns a name of letters, digits and hyphens that is the same for all runs that write to one place."""
+    what = "fetch" if job.fetch_only else "make"
+    place = job.progress_directory
+    words = re.sub(r"[^a-z0-9]+", "-", f"kinetics-{what}-{job.name}".lower())[:50].strip("-")
+    return f"{words}-{hashlib.blake2b(place.encode(), digest_size=4).hexdigest()}"
+
+
+def run(pipeline: beam.Pipeline) -> None:
+    """Submits a job and waits for its end.
+
+    Raises:
+      RunError: it could not be submitted or failed, or there is no word of it any more.
+      NoSummary: it was submitted and is left to itself (`--no_wait_until_finish`, a signal), was cancelled, or was only
+        to be described (`--template_location`, `--dry_run`).
+    """
+    result = _submitted(pipeline)
+    if not getattr(result, "has_job", False):
+        template = pipeline.options.view_as(GoogleCloudOptions).template_location
+        raise NoSummary(f"the job is described in {template}" if template else "dry run: nothing was submitted", 0)
+    follow = _how_to_follow(result.job_id(), pipeline)
+    print(f"Dataflow job {follow}", file=sys.stderr, flush=True)
+    if pipeline.options.view_as(StandardOptions).no_wait_until_finish:
+        raise NoSummary("it was submitted, and nobody waits for it: the status command tells how far it is", 0)
+    ended: Future[Any] = Future()
+    threading.Thread(target=_wait, args=(result, ended), name="dataflow", daemon=True).start()
+    while not ended.done():
+        if stopping.wait(_POLL_S):
+            raise NoSummary(
+                f"not waited for any more, but the job goes on at Dataflow: {follow}\n"
+                f"The status command tells how far it is. Once it has ended, {_GO_ON}",
+                3,
+            )
+    if error := ended.exception():
+        _raise(error, result, pipeline)
+
+
+def _submitted(pipeline: beam.Pipeline) -> Any:
+    from apache_beam.runners.dataflow.internal.apiclient import DataflowJobAlreadyExistsError
+    from google.api_core.exceptions import GoogleAPIError
+    from google.auth.exceptions import GoogleAuthError
+
+    name = pipeline.options.view_as(GoogleCloudOptions).job_name
+    try:
+        return pipeline.run()
+    except DataflowJobAlreadyExistsError as error:
+        found = re.search(r"with id: (\S+?)\.? ", str(error))
+        follow = _how_to_follow(found[1] if found else "", pipeline)
+        raise RunError(
+            f"another run is at work there, the Dataflow job {name}: {follow}\nWait for its end or cancel it"
+        ) from error
+    except (GoogleAPIError, GoogleAuthError, OSError) as error:
+        raise RunError(
+            f"Dataflow did not take the job: {error}. Nothing that was made is lost. Is the API enabled, who is logged "
+            "in (gcloud auth application-default login), and may they create jobs and write to temp_location?"
+        ) from error
+
+
+def _wait(result: Any, ended: Future) -> None:
+    try:
+        ended.set_result(result.wait_until_finish())
+    except BaseException as error:
+        ended.set_exception(error)
+
+
+def _raise(error: BaseException, result: Any, pipeline: beam.Pipeline) -> None:
+    from apache_beam.runners.dataflow.dataflow_runner import DataflowRuntimeException
+
+    follow = _how_to_follow(result.job_id(), pipeline)
+    if not isinstance(error, DataflowRuntimeException):
+        why = f": {error}" if str(error) and not isinstance(error, AssertionError) else ""
+        raise RunError(
+            f"no word from Dataflow any more{why}. The job may go on all the same: {follow}\n"
+            f"The status command tells how far it is. Once it has ended, {_GO_ON}"
+        ) from error
+    if result.state in (PipelineState.CANCELLED, PipelineState.DRAINED, PipelineState.UPDATED):
+        raise NoSummary(f"the Dataflow job was {result.state.lower()}. What was made is kept: {_GO_ON}", 3)
+    raise error
+
+
+def _how_to_follow(job_id: str, pipeline: beam.Pipeline) -> str:
+    options = pipeline.options.view_as(GoogleCloudOptions)
+    place = f"--region={options.region} --project={options.project}"
+    return (
+        f"{job_id}\n"
+        f"  see it:     https://console.cloud.google.com/dataflow/jobs/{options.region}/{job_id}?project={options.project}\n"
+        f"  cancel it:  gcloud dataflow jobs cancel {job_id} {place}"
+    )
