@@ -135,15 +135,15 @@ def _positive(text: str) -> int:
 
 
 def _seconds(text: str) -> float:
-    return _number(text, "seconds from 0 on", at_least=0)
+    return _number(text, "seconds from 0 to 1,000,000", at_least=0)
 
 
 def _length_s(text: str) -> float:
-    return _number(text, "seconds, 0.001 or more", at_least=0.001)
+    return _number(text, "seconds from 0.001 to 1,000,000", at_least=0.001)
 
 
 def _length_px(text: str) -> float:
-    return _number(text, "pixels, 0.001 or more", at_least=0.001)
+    return _number(text, "pixels from 0.001 to 1,000,000", at_least=0.001)
 
 
 def _number(text: str, what: str, at_least: float) -> float:
@@ -151,7 +151,7 @@ def _number(text: str, what: str, at_least: float) -> float:
         number = float(text)
     except ValueError:
         number = math.nan
-    if not at_least <= number < math.inf:
+    if not at_least <= number <= 1_000_000:
         raise argparse.ArgumentTypeError(f"must be {what}, got {text!r}")
     return number
 
@@ -299,7 +299,7 @@ def _flow(arguments: argparse.Namespace, _: list[str]) -> int:
         return _fail(f"{arguments.inputs[0]}: {error.detail}", EXIT_FAILED)
     except OSError as error:
         return _fail(f"{error.filename or arguments.out}: {error.strerror or error}", EXIT_FAILED)
-    print(files[0] if len(files) == 1 else f"{files[0]} to {files[-1].name}: {len(files)} pairs")
+    print(_shown(str(files[0]) if len(files) == 1 else f"{files[0]} to {files[-1].name}: {len(files)} pairs"))
     return EXIT_OK
 
 
@@ -310,5 +310,12 @@ def _demo(arguments: argparse.Namespace, _: list[str]) -> int:
 
 
 def _fail(message: str, status: int) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {_shown(message)}", file=sys.stderr)
     return status
+
+
+def _shown(text: str) -> str:
+    """Returns text without what a terminal obeys: names of files and records may be a stranger's."""
+    return "".join(
+        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode() for char in text
+    )

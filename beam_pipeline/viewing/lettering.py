@@ -56,4 +56,5 @@ def shortened(text: str, width_px: int, size_px: int, weight: int = 400) -> str:
 
 
 def _one_line(text: str) -> str:
+    text = text.encode(errors="replace").decode()  # of a name that is not UTF-8, of which OpenCV would crash
     return " ".join(text.split())

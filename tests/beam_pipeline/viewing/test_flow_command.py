@@ -100,10 +100,12 @@ def test_a_configuration_says_how_a_run_would_do_it(tmp_path: Path) -> None:
         (["a.mkv", "out"], 2, "got ''"),
         (["a.mkv", "folder.png"], 2, "folder.png: is a folder"),
         (["a.mkv", "out.flo", "--full_px", "3"], 2, "--full_px is for pictures"),
-        (["a.mkv", "out.png", "--full_px", "0"], 2, "must be pixels, 0.001 or more, got '0'"),
+        (["a.mkv", "out.png", "--full_px", "0"], 2, "must be pixels from 0.001 to 1,000,000, got '0'"),
         (["a.mkv", "out.png", "--full_px", "nan"], 2, "got 'nan'"),
-        (["a.mkv", "out.png", "--start", "-1"], 2, "must be seconds from 0 on, got '-1'"),
-        (["a.mkv", "out.png", "--duration", "0"], 2, "must be seconds, 0.001 or more, got '0'"),
+        (["a.mkv", "out.png", "--full_px", "1e40"], 2, "got '1e40'"),
+        (["a.mkv", "out.png", "--start", "-1"], 2, "must be seconds from 0 to 1,000,000, got '-1'"),
+        (["a.mkv", "out.png", "--start", "1e30"], 2, "got '1e30'"),
+        (["a.mkv", "out.png", "--duration", "0"], 2, "must be seconds from 0.001 to 1,000,000, got '0'"),
         (["a.mkv", "out.png", "--duration", "61"], 2, "must not be above encode.max_duration_s, 60, got 61"),
         (["a.mkv", "out.png", "--set", "flow.methd=dis"], 2, "flow.methd is no key of the configuration"),
         (["a.mkv", "out.png", "--set", "flow=null"], 2, "leave that out"),
@@ -118,6 +120,7 @@ def test_a_configuration_says_how_a_run_would_do_it(tmp_path: Path) -> None:
             "leave --config and --set out",
         ),
         (["moving-train.tfrecord-00000-of-00001", "out.png", "--clip", "x"], 1, "none of its 1 records has that id"),
+        (["\x1b[31mgone\udcff.mp4", "out.png"], 2, r"error: \x1b[31mgone\udcff.mp4: there is no such file or folder"),
         (["notes.txt", "out.png"], 1, "notes.txt: libavformat can't open it"),
         (["sound.wav", "out.png"], 1, "sound.wav: the file has no video stream"),
         (["a.mkv", "out.png", "--start", "9"], 1, "a.mkv: the video ends before the clip begins"),
@@ -229,3 +232,12 @@ def test_a_file_name_may_hold_anything(tmp_path: Path) -> None:
     assert main(["flow", str(source), str(tmp_path / "out.png"), *QUICK]) == 0
     assert main(["flow", str(source), str(tmp_path / "%03d [x].flo"), *QUICK]) == 0
     assert {"%03d [x]-00000.flo", "%03d [x]-00001.flo"} <= set(names(tmp_path))
+
+
+def test_file_names_need_not_be_utf_8(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = images(tmp_path, 2)
+    odd = first.rename(tmp_path / "\udcff.png")
+    for suffix in ("png", "mp4"):
+        assert main(["flow", str(odd), str(second), str(tmp_path / f"\udcff-out.{suffix}"), *QUICK]) == 0
+    assert {"\udcff-out.png", "\udcff-out.mp4"} <= set(names(tmp_path))
+    assert capsys.readouterr().out.splitlines() == [rf"{tmp_path}/\udcff-out.{suffix}" for suffix in ("png", "mp4")]
