@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status: 0 done, 1 failed, 2 a bad request, 3 stopped early on purpose."""
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
-    if rest and arguments.command not in (_run, _fetch):
+    if rest and arguments.command not in (_run, _fetch, _plan):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     # Beam warns of parts that are not installed and logs what it raises anyway; importing it may configure the root.
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s: %(message)s", force=True)
@@ -54,6 +54,25 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 
+    plan = add("plan", _plan, "what a run will take: shards, bytes, hours, dollars; measured on a sample", _PLAN)
+    _add_data_set(plan)
+    plan.add_argument("--sample", type=_positive, metavar="N", default=20, help="clips to encode (default: 20)")
+    plan.add_argument(
+        "--workers",
+        type=_positive,
+        metavar="N",
+        help="machines to plan for, too (default: as Beam's options say, else 10)",
+    )
+    plan.add_argument(
+        "--speed",
+        type=_speed,
+        metavar="X",
+        default=1.0,
+        help="speed of one of their processors by one here's (default: 1)",
+    )
+    plan.add_argument("--prices", metavar="FILE", help="a table of your own, like configs/prices/dataflow.yaml")
+    plan.add_argument("--json", action="store_true", help="print the plan as one JSON object")
+
     status = add("status", _status, "how far a data set and its store are, at any time and from any machine", _STATUS)
     _add_data_set(status)
     status.add_argument("--classes", action="store_true", help="all classes with failed clips, not the worst ten")
@@ -61,6 +80,14 @@ def _parser() -> argparse.ArgumentParser:
 
     prune = add("prune", _prune, "delete from the store the clips whose records are sealed and right", _PRUNE)
     _add_data_set(prune)
+
+    verify = add("verify", _verify, "read a whole data set and find what is not right", _VERIFY)
+    verify.add_argument(
+        "folders", metavar="FOLDER", nargs="*", help="of data sets or above them, instead of --config; needs no clips"
+    )
+    verify.add_argument("--mark", action="store_true", help="have the next run make anew what is broken")
+    verify.add_argument("--json", action="store_true", help="print a JSON object for each data set, one a line")
+    _add_data_set(verify)
 
     filter_ = add("filter", _filter, "keep the rows of some classes of an annotation file", _FILTER)
     filter_.add_argument("class_list", metavar="CLASS_LIST", help="one class name a line")
@@ -116,10 +143,17 @@ this machine. Exit status: 0 done (failed clips are in the ledger), 1 failed or 
 3 stopped early on purpose."""
 _FETCH = """Fetches what the store lacks, from where source.kind says (youtube, archive), and checks each clip once: it
 opens, has video, and the right length. Stop it at any time and run it again. Options and exit status are run's."""
+_PLAN = """Looks at all that a run would look at, encodes a sample of the clips that are there, and says what all of
+them will take, with the sample's standard error; and warns of what would go wrong. Options that are not listed here are
+Beam's, as for run: --machine_type, --disk_size_gb. Nothing is made."""
 _STATUS = """Tells from the files that runs leave beside their output and in the store: clips done and failed by reason
 and by class, the rate of the last hour, when it will end, and how far each archive is read."""
 _PRUNE = """Reads each finished shard to its end, compares every record with what the run said of it, and only then
 deletes from the store the clips it was made of. Later runs keep these records. Exit status 1 where a shard is wrong."""
+_VERIFY = """Reads every byte of every shard: framing, checksums, each record against the ledger; and ledger, index,
+metadata and label list against the shards. A line for each thing that is wrong names file, record, offset and clip.
+With --mark the next run makes anew what is broken and keeps the rest. Exit status: 0 all is right, 1 something is not,
+2 a bad request."""
 _FILTER = """Keeps the rows whose label is in a list, and writes them in the format they were read in."""
 _FLOW = """Decodes as a run does and estimates flow as a run does, by the configuration's encode and flow (--set
 flow.method=dis); out of a shard comes the flow that is stored. OUT is a picture (.png: frames with arrows and flow in
@@ -140,6 +174,10 @@ def _seconds(text: str) -> float:
 
 def _length_s(text: str) -> float:
     return _number(text, "seconds from 0.001 to 1,000,000", at_least=0.001)
+
+
+def _speed(text: str) -> float:
+    return _number(text, "a factor, 0.01 or more", at_least=0.01)
 
 
 def _length_px(text: str) -> float:
@@ -198,6 +236,38 @@ def _run_job(arguments: argparse.Namespace, beam_args: list[str], **how: bool) -
     return summary.exit_status
 
 
+def _plan(arguments: argparse.Namespace, beam_args: list[str]) -> int:
+    from beam_pipeline.annotations import AnnotationError
+    from beam_pipeline.config import ConfigError, load_config
+    from beam_pipeline.job import RunError
+    from beam_pipeline.planning.command import make_plan
+    from beam_pipeline.planning.prices import read_prices
+    from beam_pipeline.planning.report import as_json, as_text
+    from beam_pipeline.pool import PoolError
+    from beam_pipeline.store import StoreError
+
+    try:
+        config = load_config(arguments.config, arguments.settings, arguments.data_dir)
+        if unknown := _unknown_options([*config.beam_arguments, *beam_args]):
+            return _fail(unknown, EXIT_USAGE)
+        prices = read_prices(arguments.prices)
+        plan = make_plan(
+            config,
+            prices,
+            splits=arguments.split,
+            sample=arguments.sample,
+            workers=arguments.workers,
+            speed=arguments.speed,
+            beam_args=beam_args,
+        )
+    except (ConfigError, AnnotationError, StoreError) as error:
+        return _fail(str(error), EXIT_USAGE)
+    except (RunError, PoolError) as error:
+        return _fail(str(error), EXIT_FAILED)
+    print(as_json(plan) if arguments.json else as_text(plan, prices))
+    return EXIT_OK
+
+
 def _status(arguments: argparse.Namespace, _: list[str]) -> int:
     from beam_pipeline.config import ConfigError, chosen_splits, load_config
     from beam_pipeline.job import fetch_directory
@@ -240,11 +310,39 @@ def _prune(arguments: argparse.Namespace, _: list[str]) -> int:
     return EXIT_FAILED if pruned.problems else EXIT_OK
 
 
-def _unknown_options(arguments: Sequence[str]) -> str | None:
-    """Says which options nobody knows; on another runner than ours they may be that runner's own."""
-    from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+def _verify(arguments: argparse.Namespace, _: list[str]) -> int:
+    from beam_pipeline.config import ConfigError, chosen_splits, load_config
+    from beam_pipeline.job import RunError
+    from beam_pipeline.verify_command import verify_data_sets
+    from beam_pipeline.verifying import VerifyError
 
-    if PipelineOptions(list(arguments)).view_as(StandardOptions).runner not in (None, "DirectRunner", "FnApiRunner"):
+    if bool(arguments.folders) == bool(arguments.config or arguments.settings):
+        return _fail("what is to be verified? Give folders of data sets, or --config FILE", EXIT_USAGE)
+    right = True
+    try:
+        folders, splits, beam_args = arguments.folders, arguments.split, []
+        if not folders:
+            config = load_config(arguments.config, arguments.settings, arguments.data_dir)
+            folders, splits = [config.version_dir], splits and chosen_splits(config, splits)
+            beam_args = config.beam_arguments
+        for verified in verify_data_sets(folders, splits, arguments.mark, beam_args):
+            print(verified.as_json() if arguments.json else verified.as_text())
+            right = right and not verified.problems
+    except (ConfigError, VerifyError) as error:
+        return _fail(str(error), EXIT_USAGE)
+    except RunError as error:
+        return _fail(str(error), EXIT_FAILED)
+    return EXIT_OK if right else EXIT_FAILED
+
+
+def _unknown_options(arguments: Sequence[str]) -> str | None:
+    """Says which options nobody knows; some runners have options of their own, and so have Dataflow's launchers."""
+    from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
+
+    options = PipelineOptions(list(arguments))
+    runner = options.view_as(StandardOptions).runner
+    submits = runner == "DataflowRunner" and not options.view_as(GoogleCloudOptions).template_location
+    if runner not in (None, "DirectRunner", "FnApiRunner") and not submits:
         return None
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
     classes = [PipelineOptions]

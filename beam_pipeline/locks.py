@@ -49,6 +49,29 @@ def written_by_one(folder: str, key: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def not_written(folder: str) -> Iterator[None]:
+    """Keeps runs from writing what `folder` belongs to, without writing there: where no run has been, nothing is kept.
+
+    Args:
+      folder: as of `written_by_one`.
+
+    Raises:
+      RunError: a run is at work there.
+    """
+    with contextlib.ExitStack() as stack:
+        if files.is_local(folder):
+            with contextlib.suppress(OSError):
+                file = stack.enter_context(Path(folder, LOCK_FILE).open())
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise RunError(
+                        f"{Path(folder).parent}: a run is at work there; wait for its end or stop it"
+                    ) from None
+        yield
+
+
+@contextlib.contextmanager
 def read_by_many(store: str, exclude: bool = False) -> Iterator[None]:
     """Keeps a local store's clips from being deleted while runs read them.
 

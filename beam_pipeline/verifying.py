@@ -32,12 +32,12 @@ from beam_pipeline.consistency import (
     wrong_ledger,
 )
 from beam_pipeline.ledger import LedgerRow, StateRow, read_state, state_path, write_state
-from beam_pipeline.media.process import use_store_options
 from beam_pipeline.pool import ChildPool, Task
 from beam_pipeline.record_check import Described
 from beam_pipeline.shard_check import Problem, verify_records, verify_shard
 from beam_pipeline.summary import plural, size_text
 from beam_pipeline.tfrecord import FRAMING_BYTES
+from beam_pipeline.verify_process import prepare_verifier
 from tf_data import contract
 
 _SHARD_CPU_S, _SHARD_WALL_S = 24 * 3600.0, 7 * 24 * 3600.0  # nothing hangs here; a store may be slow
@@ -54,7 +54,8 @@ class VerifyError(Exception):
 class Verified:
     """What `verify` read of a data set, and what is wrong with it.
 
-    `complete` is whether all that its annotations ask for has been tried; a part is no problem.
+    `complete` is whether all that its annotations ask for has been tried; a part is no problem. `marked` says how many
+    shards were, for the next run.
     """
 
     directory: str
@@ -65,6 +66,7 @@ class Verified:
     bytes: int
     complete: bool
     problems: tuple[Problem, ...]
+    marked: int = 0
 
     def as_json(self) -> str:
         """Returns all of it as one JSON object on one line."""
@@ -82,6 +84,10 @@ class Verified:
         right = f"{plural(len(self.problems), 'problem')} in {plural(len(told), 'file')}" if told else "all is right"
         part = "" if self.complete else ", though only a part was asked for, or done"
         lines.append(f"{self.name} in {self.directory} ({', '.join(self.splits)}): {what}; {right}{part}")
+        if self.marked:
+            lines.append(f"  {plural(self.marked, 'shard')} marked: run again, which makes anew what is broken in them")
+        elif any(contract.parse_shard_file(file) for file in told):
+            lines.append("  verify --mark has the next run make anew what is broken in shards, and keep the rest")
         return "\n".join(lines)
 
 
@@ -133,19 +139,18 @@ def verify(
       directory: of the version.
       splits: those to verify; none: all.
       workers: child processes.
-      store_options: Beam's pipeline options, without which a remote directory can't be read.
+      store_options: Beam's pipeline options, without which child processes can't read a remote directory.
 
     Raises:
-      VerifyError: there is no such split.
+      VerifyError: a split is not there.
       PoolError: child processes can't be started.
     """
-    use_store_options(store_options)
     there = _splits_in(directory)
+    for split in splits:
+        if split not in there:
+            raise VerifyError(f"{directory}: there is no split {split}, only {', '.join(there)}")
     chosen = [split for split in there if not splits or split in splits]
-    if not chosen or (missing := set(splits) - set(there)):
-        named = min(missing) if there else "any"
-        raise VerifyError(f"{directory}: there is no split {named}, only {', '.join(there) or 'nothing'}")
-    pool = ChildPool(workers, None, functools.partial(use_store_options, store_options))
+    pool = ChildPool(workers, None, functools.partial(prepare_verifier, store_options))
     try:
         parts = [_verify_split(directory, split, pool) for split in chosen]
     finally:
@@ -162,13 +167,12 @@ def verify(
     )
 
 
-def mark(verified: Verified) -> int:
+def mark(verified: Verified) -> Verified:
     """Has the next run make anew what is broken: the shard counts as unfinished, its broken records as lost.
 
     Records that are right are kept, also those of clips that have gone from the store.
 
-    Returns:
-      How many shards were marked. One whose state is gone or damaged can't be.
+    A shard whose state is gone or damaged can't be marked.
 
     Raises:
       OSError: a state can't be written.
@@ -187,7 +191,7 @@ def mark(verified: Verified) -> int:
         rows = (replace(row, file="") if row.row.clip_id in clip_ids else row for row in state.rows)
         write_state(path, replace(state, sealed=False, rows=tuple(rows)))
         marked += 1
-    return marked
+    return replace(verified, marked=marked)
 
 
 def describe(directory: str, name: str, split: str) -> Described:
