@@ -196,10 +196,10 @@ class Code:
         numbers = self.builder.add(first, ir.Constant(kind, list(range(LANES))))
         return Lanes(self.builder, self.builder.sitofp(numbers, ir.VectorType(_F32, LANES)))
 
-    def store_integers(self, value: Lanes, place: ir.Value, at: ir.Value) -> None:
+    def store_integers(self, value: Lanes, place: ir.Value) -> None:
         """Stores whole numbers, as int32."""
         kind = ir.VectorType(_I32, LANES)
-        address = self.builder.bitcast(self.builder.gep(place, [at]), kind.as_pointer())
+        address = self.builder.bitcast(place, kind.as_pointer())
         self.builder.store(self.builder.fptosi(value.value, kind), address, align=4)
 
 

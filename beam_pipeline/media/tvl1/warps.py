@@ -46,15 +46,15 @@ def lay_out(image, width, channels):
 
 
 @intrinsic
-def _weigh(typing_context, fields, y, width, height, step, cells, weights):
-    """Where the flow of row `y` of `fields` leads: the first of the taps around each place, and the weights of all.
+def _weigh(typing_context, fields, y, x, width, height, step, cells, weights):
+    """Where the flow of a block of row `y` of `fields` leads: the first of the taps around each place, and all weights.
 
     Keys's cubic (1981) with a = −3/4, OpenCV's. Beyond the margin of zeros, taps stay in it.
     """
-    signature = types.void(fields, y, width, height, step, cells, weights)
+    signature = types.void(fields, y, x, width, height, step, cells, weights)
 
     def generate(context, builder, signature, arguments):
-        _, y, width, height, step, _, _ = arguments
+        _, y, x, width, height, step, _, _ = arguments
         code = Code(context, builder, signature, arguments)
         one, a = code.constant(1), code.constant(-0.75)
         a_2, a_3, a_4, a_5, a_8 = (
@@ -63,18 +63,16 @@ def _weigh(typing_context, fields, y, width, height, step, cells, weights):
         per_px, row = one / code.spread(step), code.spread(builder.sitofp(builder.sub(y, y.type(1)), step.type))
         margin, lowest = code.constant(MARGIN - 1), code.constant(1 - MARGIN)
         for axis, (field, size) in enumerate(((U, width), (V, height))):
-            flow_at, cells_at = code.place(0, y, field, 0), code.place(5, axis, 0)
             highest = code.spread(builder.sitofp(size, step.type)) + code.constant(MARGIN - 3)
-            with code.blocks(width) as x:
-                place = (code.columns(x) if axis == 0 else row) + code.load(flow_at, x) * per_px
-                cell = place.floor()
-                t = place - cell
-                before, after = t + one, one - t
-                first = ((a * before - a_5) * before + a_8) * before - a_4
-                second = (a_2 * t - a_3) * t * t + one
-                third = (a_2 * after - a_3) * after * after + one
-                code.store_channels([first, second, third, one - first - second - third], code.place(6, axis, x, 0))
-                code.store_integers(cell.maximum(lowest).minimum(highest) + margin, cells_at, x)
+            place = (code.columns(x) if axis == 0 else row) + code.load(code.place(0, y, field, x)) * per_px
+            cell = place.floor()
+            t = place - cell
+            before, after = t + one, one - t
+            first = ((a * before - a_5) * before + a_8) * before - a_4
+            second = (a_2 * t - a_3) * t * t + one
+            third = (a_2 * after - a_3) * after * after + one
+            code.store_channels([first, second, third, one - first - second - third], code.place(7, axis, x, 0))
+            code.store_integers(cell.maximum(lowest).minimum(highest) + margin, code.place(6, axis, x))
         return context.get_dummy_value()
 
     return signature, generate
@@ -171,9 +169,9 @@ def linearise(first, channels, fields, width, step, cells, weights, values):
     """
     height = first.shape[0]
     for y in range(1, height + 1):
-        _weigh(fields, y, width, height, step, cells, weights)
         for x in range(0, width, LANES):
             if not _stands_still(channels, fields, y, x, values):
+                _weigh(fields, y, x, width, height, step, cells, weights)
                 for column in range(x, min(x + LANES, width)):
                     _interpolate(channels, cells, weights, column, values)
         _linearise_row(first, values, fields, y, width, step)
