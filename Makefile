@@ -34,6 +34,9 @@ lock: $(READY)  ## resolve the dependencies anew into requirements.lock
 	$(VENV)/bin/pip install --quiet uv
 	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --upgrade --extra dev --generate-hashes --no-header \
 		pyproject.toml --output-file requirements.lock
+	$(VENV)/bin/uv pip compile --quiet --python-version 3.11 --python-platform x86_64-manylinux_2_28 --extra dataflow \
+		--excludes docker/worker/excludes.txt --constraint requirements.lock --generate-hashes --no-header \
+		pyproject.toml --output-file docker/worker/requirements.txt
 
 clean:  ## remove what demo, tests and set-up made
 	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

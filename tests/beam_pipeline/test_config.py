@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_pipeline.config import ConfigError, load_config
 from beam_pipeline.media.settings import TVL1_PRESETS, Audio, Encode, Flow
@@ -215,11 +216,55 @@ def test_a_file_that_is_no_configuration(tmp_path: Path, content: str) -> None:
         load_config(tmp_path / "bad.yaml")
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.stem)
+OVERLAYS = [ROOT / "configs/dataflow.yaml"]
+DATA_SETS = sorted(set((ROOT / "configs").glob("*.yaml")) - set(OVERLAYS))
+
+
+@pytest.mark.parametrize("path", DATA_SETS, ids=lambda path: path.stem)
 def test_shipped_configurations_are_right(path: Path) -> None:
     config = load_config(path)
     assert config.name == path.stem
     assert config.splits.keys() <= {"train", "val", "test"}
+
+
+def test_dataflows_overlay_adds_options_of_beams_that_the_command_line_knows() -> None:
+    config = load_config([ROOT / "configs/k400.yaml", *OVERLAYS])
+    assert config == replace(load_config(ROOT / "configs/k400.yaml"), beam=config.beam)
+    options = PipelineOptions(config.beam_arguments).get_all_options()
+    assert {key: options.get(key) for key in config.beam} == config.beam
+
+
+def test_a_later_file_adds_to_mappings_and_replaces_the_rest(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        "{name: a, encode: {fps: 10, shorter_side: 128}, source: {store: s}, splits: {train: {annotations: [x, y]}}}"
+    )
+    (tmp_path / "b.yaml").write_text("{flow: {method: dis}, encode: {fps: 5}, splits: {train: {annotations: [z]}}}")
+    config = load_config([tmp_path / "a.yaml", tmp_path / "b.yaml"], ["encode.jpeg_quality=90"])
+    assert config.encode == Encode(fps=Fraction(5), shorter_side=128, jpeg_quality=90)
+    assert (config.flow, config.splits["train"].annotations) == (Flow(method="dis"), ("z",))
+
+
+def test_an_error_in_several_files_names_them_all(tmp_path: Path) -> None:
+    (tmp_path / "b.yaml").write_text("{encode: {fsp: 5}}")
+    with pytest.raises(ConfigError, match=r"k400\.yaml with .*b\.yaml: encode\.fsp is no key.*did you mean fps\?"):
+        load_config([ROOT / "configs/k400.yaml", tmp_path / "b.yaml"])
+
+
+def test_options_of_beams_become_arguments() -> None:
+    beam = "beam={runner: FlinkRunner, num_workers: 4, no_use_public_ips: true, region: null, labels: [a=1, b=2]}"
+    assert load_config(None, [*LEAST, beam]).beam_arguments == [
+        "--runner=FlinkRunner",
+        "--num_workers=4",
+        "--no_use_public_ips",
+        "--labels=a=1",
+        "--labels=b=2",
+    ]
+    assert load_config(None, [*LEAST, "beam=null"]).beam_arguments == []
+
+
+@pytest.mark.parametrize("value", ["false", "[1, true]", "[{a: 1}]"])
+def test_an_option_of_beams_that_no_argument_says_is_refused(value: str) -> None:
+    assert "beam.use_public_ips must be a number, a text" in errors(f"beam.use_public_ips={value}")[0]
 
 
 @pytest.mark.parametrize("name", ["k400", "k600", "k700_2020"])
