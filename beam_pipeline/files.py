@@ -1,22 +1,22 @@
 """Files that appear whole or not at all, on any Beam file system.
 
-Local paths are taken literally: no character of a folder's name is a pattern, which `FileSystems.match` and `delete`
-would make of it.
+Paths are taken literally: no character of a folder's name is a pattern, which `FileSystems.match` and `delete` would
+make of it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-_COPY_BYTES = 1 << 20
+from beam_pipeline.object_stores import is_missing, remote_files
 
 
 def is_local(path: str) -> bool:
@@ -31,7 +31,9 @@ def join(folder: str, *parts: str) -> str:
 
 def create(path: str) -> BinaryIO:
     """Opens a new file for writing, making its folders; what is there is replaced."""
-    return FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    if is_local(path):
+        return FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    return remote_files(path).open(path, "wb")
 
 
 def close_empty(file: BinaryIO) -> None:
@@ -47,18 +49,20 @@ def open_for_reading(path: str) -> BinaryIO:
     if is_local(path):
         return Path(path).open("rb")
     try:
-        return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+        return remote_files(path).open(path, "rb")
     except Exception as error:  # every store has an exception of its own for what is not there
-        if FileSystems.exists(path):
-            raise
-        raise FileNotFoundError(path) from error
+        if is_missing(error, path):
+            raise FileNotFoundError(path) from error
+        raise
 
 
 def publish(temporary: str, path: str) -> None:
     """Renames a finished temporary to its final name, replacing what is there. A local one is first put on the disk."""
-    if is_local(temporary):
-        with Path(temporary).open("rb") as file:
-            os.fsync(file.fileno())
+    if not is_local(path):
+        remote_files(path).rename(temporary, path)
+        return
+    with Path(temporary).open("rb") as file:
+        os.fsync(file.fileno())
     FileSystems.rename([temporary], [path])
 
 
@@ -68,23 +72,13 @@ def upload(source: BinaryIO, path: str) -> None:
     Raises:
       Exception: the store's own, or `source`'s; `OSError` where a part is there now that can't be deleted either.
     """
-    file = create(path)
-    try:
-        with file:
-            shutil.copyfileobj(source, file, _COPY_BYTES)
-    except BaseException as error:  # closing what was written of it has made an object of that
-        try:
-            delete(path)
-        except Exception:
-            raise OSError(f"{path}: may be a part of a file only: delete it before the next run ({error})") from error
-        raise
+    remote_files(path).put(source, path)
 
 
 def write_whole(path: str, content: bytes) -> None:
     """Writes a small file so that readers see the old content or the new, never a part."""
-    if not is_local(path):  # an object appears when it is closed
-        with create(path) as file:
-            file.write(content)
+    if not is_local(path):
+        upload(io.BytesIO(content), path)
         return
     temporary = Path(path).with_name(f".{Path(path).name}.{os.getpid()}.tmp")
     temporary.parent.mkdir(parents=True, exist_ok=True)
@@ -118,20 +112,27 @@ def size(path: str) -> int | None:
     """Returns a file's size in bytes, or None where there is none."""
     if is_local(path):
         return Path(path).stat().st_size if Path(path).is_file() else None
-    filesystem = FileSystems.get_filesystem(path)
-    return filesystem.size(path) if filesystem.exists(path) else None
+    try:
+        return remote_files(path).size(path)
+    except Exception as error:
+        if is_missing(error, path):
+            return None
+        raise
 
 
 def delete(path: str) -> None:
     """Deletes a file; that there is none is no error."""
     if is_local(path):
         Path(path).unlink(missing_ok=True)
-        return
-    try:
-        FileSystems.delete([path])
-    except BeamIOError:
-        if FileSystems.exists(path):
-            raise
+    else:
+        remote_files(path).delete(path)
+
+
+def walk(url: str) -> Iterator[tuple[str, int]]:
+    """Yields path and size in bytes of every file below a remote folder, at any depth, as paths within it."""
+    root = url.rstrip("/") + "/"
+    for path, bytes_ in remote_files(root).list_files(root):
+        yield path.removeprefix(root), bytes_
 
 
 def names(folder: str) -> Iterator[str]:
@@ -140,6 +141,4 @@ def names(folder: str) -> Iterator[str]:
         if Path(folder).is_dir():
             yield from sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
         return
-    root = folder.rstrip("/") + "/"
-    for result in FileSystems.match([f"{root}*"]):
-        yield from sorted(metadata.path.removeprefix(root) for metadata in result.metadata_list)
+    yield from sorted(name for name, _ in walk(folder) if name and "/" not in name)

@@ -82,7 +82,7 @@ def check_store(store: str) -> None:
         if not os.path.isdir(store):  # noqa: PTH112 - as below
             raise StoreError(f"source.store: there is no folder {store}")
     else:
-        next(_walk_remote(store, limit=1))
+        next(_walk_remote(store), None)
 
 
 def list_store(store: str, may_be_empty: bool = False) -> Iterator[StoredFile]:
@@ -169,22 +169,18 @@ def _walk_local(store: str) -> Iterator[tuple[str, int]]:
                     continue  # a dangling link, or gone since
 
 
-def _walk_remote(store: str, limit: int | None = None, may_be_empty: bool = False) -> Iterator[tuple[str, int]]:
-    from apache_beam.io.filesystem import BeamIOError  # visits know the store's names and never pay for Beam
-    from apache_beam.io.filesystems import FileSystems
+def _walk_remote(store: str, may_be_empty: bool = False) -> Iterator[tuple[str, int]]:
+    from beam_pipeline import files  # visits know the store's names and never pay for Beam
 
     root = store.rstrip("/") + "/"
     found = False
     try:
-        results = FileSystems.match([f"{root}**"], [limit])
-    except (BeamIOError, ValueError) as error:
-        raise StoreError(f"source.store: {root} can't be listed: {error}") from error
-    for result in results:
-        for metadata in result.metadata_list:
+        for uri, size in files.walk(root):
             found = True
-            uri = metadata.path.removeprefix(root)
             if not uri.startswith(f"{FETCH_DIR}/"):
-                yield uri, metadata.size_in_bytes
+                yield uri, size
+    except Exception as error:  # every store has exceptions of its own
+        raise StoreError(f"source.store: {root} can't be listed: {error}") from error
     if not found and not may_be_empty:
         raise StoreError(f"source.store: there is nothing under {root}")
 

@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
-
+from beam_pipeline import files
 from beam_pipeline.clips import VIDEO_ID_RE
+from beam_pipeline.object_stores import is_of_store
 
 BOM = "\ufeff"
 MAX_LINE_BYTES = 1 << 20  # a line of an annotation list has some 50 bytes; this bounds what a zip bomb can cost
@@ -39,7 +38,7 @@ def opened(path: str) -> Iterator[BinaryIO]:
       AnnotationError: the file can't be opened or, while the context lasts, can't be read.
     """
     try:
-        file = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+        file = files.open_for_reading(path)
         zipped = file.read(2) == b"\x1f\x8b"
         file.seek(0)
     except FileNotFoundError as error:
@@ -49,9 +48,11 @@ def opened(path: str) -> Iterator[BinaryIO]:
     with file:
         try:
             # Some file systems' readers have no buffer, and would read a line byte by byte.
-            buffered = io.BufferedReader(file, _BUFFER_BYTES)
+            buffered = io.BufferedReader(file, _BUFFER_BYTES)  # type: ignore[type-var]
             yield gzip.GzipFile(fileobj=buffered) if zipped else buffered  # type: ignore[misc]
-        except (OSError, EOFError, zlib.error) as error:
+        except Exception as error:
+            if not is_of_store(error) and not isinstance(error, (EOFError, zlib.error)):
+                raise
             raise AnnotationError(f"{path} can't be read to its end: {_reason(error)}") from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import BinaryIO, cast
 
 import av
@@ -21,7 +20,7 @@ _DEMUXERS = (
 
 
 def open_container(source: str | BinaryIO) -> InputContainer:
-    """Opens a local path, any Beam file system's URL, or a file for reading; close it, or use it in a `with`.
+    """Opens a local path, any Beam file system's URL, or a file from its beginning; close it, or use it in a `with`.
 
     A section that was cut out of a video (`section.cut_section`) is opened without applying its edit list, so that
     what lies before the clip can be had, at negative times.
@@ -34,15 +33,19 @@ def open_container(source: str | BinaryIO) -> InputContainer:
     if TAG not in container.metadata:
         return container
     container.close()
-    if not isinstance(source, str):
-        source.seek(0)
     return _open(source, {"advanced_editlist": "0"})
 
 
 def _open(source: str | BinaryIO, options: dict[str, str]) -> InputContainer:
     try:
+        if not isinstance(source, str):
+            source.seek(0)
+        elif "://" in source:
+            from beam_pipeline import files  # a local job's decoders never pay for importing Beam
+
+            source = files.open_for_reading(source)
         container = av.open(
-            open_file(source) if isinstance(source, str) and "://" in source else source,
+            source,
             "r",
             metadata_errors="ignore",  # tags in other encodings than UTF-8 are common and never needed
             options={"format_whitelist": _DEMUXERS, **options},
@@ -53,13 +56,3 @@ def _open(source: str | BinaryIO, options: dict[str, str]) -> InputContainer:
         raise ClipError("unreadable", f"libavformat can't open it: {error.strerror}") from error
     container.flags &= ~cast(int, Flags.gen_pts.value)  # on by default in PyAV; what it generates for AVI is wrong
     return container
-
-
-def open_file(path: str) -> BinaryIO:
-    """Opens a local path or any Beam file system's URL for reading bytes, with seeking."""
-    if "://" not in path:
-        return Path(path).open("rb")
-    from apache_beam.io.filesystem import CompressionTypes  # a local job's decoders never pay for importing Beam
-    from apache_beam.io.filesystems import FileSystems
-
-    return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)

@@ -5,24 +5,25 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import cv2
-import google_crc32c
 
 from beam_pipeline.clips import ClipError
 from beam_pipeline.media.audio import AudioTrack, read_audio
-from beam_pipeline.media.container import open_container, open_file
+from beam_pipeline.media.container import open_container
 from beam_pipeline.media.flow import FlowFrames, encode_flow
 from beam_pipeline.media.frame_folders import FrameFolder, list_folder, read_folder
 from beam_pipeline.media.phash import perceptual_hash
 from beam_pipeline.media.settings import MediaSettings
+from beam_pipeline.media.stored_file import stored_file
 from beam_pipeline.media.task import ClipTask, EncodedClip, FileError
 from beam_pipeline.media.video import Frames, read_frames
 from beam_pipeline.records import sequence_example
 from tf_data import contract
 
+Source = str | BinaryIO | FrameFolder  # a local path, a file that came from a store, a folder of images
 _TOO_LITTLE_MEMORY = "needs more memory than limits.memory_mib allows"
 
 
@@ -31,18 +32,23 @@ def encode_clip(task: ClipTask) -> EncodedClip:
 
     Raises:
       FileError: the file can't become a record; the reason is a class of `clips.REASONS`.
-      ClipError: `not_found` or `unreadable`, where not even its bytes can be read; `out_of_memory`, which is the
-        limit's doing as much as the file's, so that the same file is tried again.
+      ClipError: `not_found`, `unreadable` or `network`, where not even its bytes can be read; `out_of_memory`, which is
+        the limit's doing as much as the file's, so that the same file is tried again.
+      OSError: there is no room for a temporary file.
     """
     settings = task.settings
-    folder = list_folder(task.path, settings.flow) if settings.frame_folders else None
-    crc32c = folder.crc32c if folder else _checksum(task.path)
+    if settings.frame_folders:
+        folder = list_folder(task.path, settings.flow)
+        return _unless_known(replace(task, size=folder.bytes), folder, folder.crc32c)
+    with stored_file(task.path, task.size) as (file, crc32c):
+        return _unless_known(task, file, crc32c)
+
+
+def _unless_known(task: ClipTask, source: Source, crc32c: int) -> EncodedClip:
     if crc32c == task.known_crc32c:
         return EncodedClip(crc32c)
-    if folder:
-        task = replace(task, size=folder.bytes)
     try:
-        return _encode(task, crc32c, folder)
+        return _encode(task, source, crc32c)
     except ClipError as error:
         raise FileError(error.reason, error.detail, crc32c) from error
     except (MemoryError, av.error.MemoryError) as error:
@@ -54,32 +60,19 @@ def encode_clip(task: ClipTask) -> EncodedClip:
     except av.error.FFmpegError as error:
         raise FileError("unreadable", f"libav: {error.strerror}", crc32c) from error
     except OSError as error:
-        if folder is None:
+        if not isinstance(source, FrameFolder):
             raise
         raise ClipError("unreadable", f"can't be read: {error.strerror or error}") from error
 
 
-def _checksum(path: str) -> int:
-    checksum = google_crc32c.Checksum()
-    try:
-        with open_file(path) as file:
-            while chunk := file.read(1 << 20):
-                checksum.update(chunk)
-    except FileNotFoundError as error:
-        raise ClipError("not_found", "the file has gone since the store was listed") from error
-    except OSError as error:
-        raise ClipError("unreadable", f"can't be read: {error.strerror or error}") from error
-    return int.from_bytes(checksum.digest(), "big")
-
-
-def _encode(task: ClipTask, crc32c: int, folder: FrameFolder | None) -> EncodedClip:
+def _encode(task: ClipTask, source: Source, crc32c: int) -> EncodedClip:
     settings, clip = task.settings, task.clip
     audio = flow = None
     has_audio = False
-    if folder:
-        frames, flow = read_folder(folder, clip, settings)
+    if isinstance(source, FrameFolder):
+        frames, flow = read_folder(source, clip, settings)
     else:
-        with open_container(task.path) as container:
+        with open_container(source) as container:
             frames = read_frames(
                 container,
                 clip.start_us,
@@ -89,8 +82,8 @@ def _encode(task: ClipTask, crc32c: int, folder: FrameFolder | None) -> EncodedC
                 keep_luma=settings.flow is not None,
             )
             has_audio = bool(container.streams.audio)
-    if settings.audio:
-        with open_container(task.path) as container:
+    if settings.audio and not isinstance(source, FrameFolder):
+        with open_container(source) as container:
             audio = read_audio(container, frames.start_s, frames.duration_s, settings.audio)
         has_audio = audio.has_audio
     if settings.flow and not flow:

@@ -33,6 +33,8 @@ def use_store_options(store_options: dict[str, Any] | None) -> None:
         from apache_beam.io.filesystems import FileSystems
         from apache_beam.options.pipeline_options import PipelineOptions
 
+        from beam_pipeline import files  # noqa: F401 - loaded now, so that no clip's budget pays for it
+
         FileSystems.set_options(PipelineOptions.from_dictionary(store_options))
 
 

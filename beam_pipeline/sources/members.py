@@ -12,8 +12,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
-from apache_beam.io.filesystems import FileSystems
-
 from beam_pipeline import files
 from beam_pipeline.store import FETCH_DIR, StoredFile
 
@@ -30,9 +28,7 @@ def sizes_in(store: str, folder: str) -> dict[str, int]:
                 return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
         except FileNotFoundError:
             return {}
-    root = f"{path}/"
-    found = [metadata for result in FileSystems.match([f"{root}*"]) for metadata in result.metadata_list]
-    return {metadata.path.removeprefix(root): metadata.size_in_bytes for metadata in found}
+    return {name: size for name, size in files.walk(path) if "/" not in name}
 
 
 class FolderWriter:

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Protocol
 
 import requests
-from apache_beam.io.filesystems import FileSystems
 from requests.utils import requote_uri
 from urllib3.exceptions import HTTPError
 
 from beam_pipeline import files, pool
 from beam_pipeline.clips import ClipError
+from beam_pipeline.object_stores import remote_files
 from beam_pipeline.sources.pace import Backoff
 from beam_pipeline.web import is_url, message_of, retry_after_s, without_secrets
 
@@ -119,7 +119,7 @@ class _FileStream:
                 self.etag = f"{self.size:x}-{Path(path).stat().st_mtime_ns:x}"
             else:
                 with suppress(Exception):  # not every file system has them
-                    self.etag = str(FileSystems.checksum(path) or "")
+                    self.etag = str(remote_files(path).checksum(path) or "")
         except FileNotFoundError as error:
             raise ClipError("not_found", f"{without_secrets(path)}: no such file") from error
         except Exception as error:  # every file system has its own

@@ -1,0 +1,77 @@
+"""A clip's file as its decoder reads it: more than once, and to its end; a remote one comes to this machine first."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import tempfile
+from collections.abc import Iterator
+from typing import BinaryIO, cast
+
+import google_crc32c
+
+from beam_pipeline.clips import ClipError
+
+_CHUNK = 1 << 20
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_IN_MEMORY = 64 << 20  # bytes; of more, a temporary file is made
+
+
+@contextlib.contextmanager
+def stored_file(path: str, size: int) -> Iterator[tuple[str | BinaryIO, int]]:
+    """Gives, while the block runs, what `container.open_container` opens as often as is wanted, and its CRC-32C.
+
+    A store is asked for a file once, from its beginning to its end: a decoder would ask for parts of it again and
+    again, and take a connection that breaks for the end of the footage.
+
+    Args:
+      path: local, or any Beam file system's URL.
+      size: bytes, as the store was listed.
+
+    Raises:
+      ClipError: `not_found`; `unreadable` for a disk that can't be read; `network` for a store that can't, for now, or
+        whose file has another size by now.
+      OSError: there is no room for a temporary file.
+    """
+    if "://" not in path:
+        yield path, _checksum(path)
+        return
+    with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
+        yield cast("BinaryIO", file), _download(path, size, cast("BinaryIO", file))
+
+
+def _checksum(path: str) -> int:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            return _copy(file)
+    except FileNotFoundError as error:
+        raise ClipError("not_found", "the file has gone since the store was listed") from error
+    except OSError as error:
+        raise ClipError("unreadable", f"can't be read: {error.strerror or error}") from error
+
+
+def _download(path: str, size: int, target: BinaryIO) -> int:
+    from beam_pipeline import files  # a local job's decoders never pay for importing Beam
+    from beam_pipeline.object_stores import is_of_store
+
+    try:
+        with files.open_for_reading(path) as file:
+            crc32c = _copy(file, target)
+    except FileNotFoundError as error:
+        raise ClipError("not_found", "the file has gone since the store was listed") from error
+    except Exception as error:
+        if not is_of_store(error) or getattr(error, "errno", None) in _DISK_FULL:
+            raise
+        raise ClipError("network", f"can't be read from the store: {' '.join(str(error).split())[:200]}") from error
+    if target.tell() != size:
+        raise ClipError("network", f"{target.tell()} bytes came from the store, which had listed {size}")
+    return crc32c
+
+
+def _copy(source: BinaryIO, target: BinaryIO | None = None) -> int:
+    checksum = google_crc32c.Checksum()
+    while chunk := source.read(_CHUNK):
+        checksum.update(chunk)
+        if target is not None:
+            target.write(chunk)
+    return int.from_bytes(checksum.digest(), "big")
