@@ -10,7 +10,7 @@ from typing import cast
 import av
 import cv2
 import numpy as np
-from av.sidedata.sidedata import SideData
+from av.sidedata.sidedata import SideData, SideDataContainer
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
@@ -66,7 +66,9 @@ def orientation_of(frame: VideoFrame) -> Orientation:
     Raises:
       ClipError: `unsupported` where the matrix turns by anything but a multiple of 90°.
     """
-    side_data = cast(Iterable[SideData], frame.side_data)  # PyAV's stub has it a mapping
+    # Not frame.side_data: the frame would keep that, and that the frame, until the garbage collector comes round to it,
+    # hundreds of clips later. And PyAV's stub has a mapping of it that is made of nothing.
+    side_data = cast(Iterable[SideData], SideDataContainer(frame))  # type: ignore[call-arg]
     matrix = next((data for data in side_data if data.type == SideDataType.DISPLAYMATRIX), None)
     if matrix is None:
         return Orientation()

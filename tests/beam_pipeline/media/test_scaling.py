@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
+from av.video.frame import VideoFrame
 
 from beam_pipeline.clips import ClipError
 from beam_pipeline.media.container import open_container
@@ -83,6 +85,18 @@ def test_the_stored_aspect_ratio_is_applied_only_when_asked_for(test_data):
     squeezed = test_data / "videos" / "mmaction2_demo.mp4"  # 64:51
     assert read(squeezed).width == 340
     assert read(squeezed, apply_sar=True).width == 426
+
+
+@pytest.mark.parametrize("file", ["R6llTwEh07w.mp4", "mei_with_gps.mov"])
+def test_no_frame_waits_for_the_garbage_collector(test_data, file):
+    gc.collect()
+    gc.disable()
+    try:
+        before = sum(isinstance(each, VideoFrame) for each in gc.get_objects())
+        assert read(test_data / "videos" / file).jpegs
+        assert sum(isinstance(each, VideoFrame) for each in gc.get_objects()) == before
+    finally:
+        gc.enable()
 
 
 def test_a_phones_rotation_is_applied(test_data):
