@@ -11,6 +11,7 @@ from beam_pipeline import files
 from beam_pipeline.annotations import Selection
 from beam_pipeline.config import Limits
 from beam_pipeline.media.settings import MediaSettings
+from beam_pipeline.object_stores import is_of_store
 from beam_pipeline.sources.archives import Archive
 from beam_pipeline.sources.settings import Source
 from beam_pipeline.store import FETCH_DIR, StoredFile
@@ -20,17 +21,13 @@ class RunError(Exception):
     """What is wrong with the run and not with a clip: it stops the job, and the message says what to do."""
 
 
-# Whose exceptions are no OSErrors.
-_STORES = ("apache_beam.io.", "google.", "botocore.", "azure.")
-
-
 @contextlib.contextmanager
 def writing_to(directory: str) -> Iterator[None]:
     """Makes errors of the output's disk or store errors of the run."""
     try:
         yield
     except Exception as error:
-        if not isinstance(error, OSError) and not type(error).__module__.startswith(_STORES):
+        if not is_of_store(error):
             raise
         why = error.strerror if isinstance(error, OSError) and error.strerror and not error.filename else error
         raise RunError(

@@ -13,7 +13,7 @@ from typing import BinaryIO
 from beam_pipeline import files
 from beam_pipeline.annotations import Row
 from beam_pipeline.clips import utc_now
-from beam_pipeline.heartbeat import BEAT_INTERVAL_S, STATE_INTERVAL_S
+from beam_pipeline.heartbeat import BEAT_INTERVAL_S, state_interval_s
 from beam_pipeline.job import Job
 from beam_pipeline.ledger import ShardState, StateRow, begin_work, write_state
 from beam_pipeline.store import NOT_FOUND, Absence, StoredFile
@@ -62,6 +62,7 @@ class ShardBuilder:
     ):
         num_shards = job.num_shards[split]
         self._directory = job.directory
+        self._state_interval_s = state_interval_s(job.directory)
         self._name = contract.shard_file(job.name, split, shard, num_shards)
         # Beyond one machine a shard may be tried twice, even at the same time: each try has a file of its own.
         attempt = f"{job.run_id}-{uuid.uuid4().hex[:8]}"
@@ -95,7 +96,7 @@ class ShardBuilder:
                     self._move_left()
                     self._write(place, record)
             self._work = replace(self._work, clip_at=utc_now())
-            if time.monotonic() - self._state_at > STATE_INTERVAL_S:
+            if time.monotonic() - self._state_at > self._state_interval_s:
                 self._write_state()
 
     def beat(self) -> None:
@@ -126,7 +127,7 @@ class ShardBuilder:
         """Closes what is open; a shard that is not sealed is left for the next run."""
         for file in (self._file, *self._earlier.values()):
             if file is not None:
-                with contextlib.suppress(OSError):  # of a file that could not be written, told already
+                with contextlib.suppress(Exception):  # of a file that could not be written, told already
                     file.close()
 
     def _full(self, name: str) -> str:
