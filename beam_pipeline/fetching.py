@@ -18,7 +18,7 @@ from typing import Any
 from beam_pipeline import files
 from beam_pipeline.annotations import Row, merge
 from beam_pipeline.clips import REASONS, Clip, ClipError, shard_of, utc_now
-from beam_pipeline.heartbeat import BEAT_INTERVAL_S, beating, state_interval_s
+from beam_pipeline.heartbeat import BEAT_INTERVAL_S, REMOTE_STATE_INTERVAL_S, STATE_INTERVAL_S, beating
 from beam_pipeline.job import Job, RunError, writing_to
 from beam_pipeline.ledger import (
     LedgerRow,
@@ -113,7 +113,8 @@ class FetchLedger:
         with self._lock:
             self.rows[key] = state
             self._work = replace(self._work, clip_at=utc_now())
-            if time.monotonic() - self._written_at > state_interval_s(self._path):
+            interval_s = STATE_INTERVAL_S if files.is_local(self._path) else REMOTE_STATE_INTERVAL_S
+            if time.monotonic() - self._written_at > interval_s:
                 self._write(sealed=False)
 
     def keep(self, state: StateRow) -> None:

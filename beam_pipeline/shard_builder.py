@@ -13,7 +13,7 @@ from typing import BinaryIO
 from beam_pipeline import files
 from beam_pipeline.annotations import Row
 from beam_pipeline.clips import utc_now
-from beam_pipeline.heartbeat import BEAT_INTERVAL_S, state_interval_s
+from beam_pipeline.heartbeat import BEAT_INTERVAL_S, REMOTE_STATE_INTERVAL_S, STATE_INTERVAL_S
 from beam_pipeline.job import Job
 from beam_pipeline.ledger import ShardState, StateRow, begin_work, write_state
 from beam_pipeline.store import NOT_FOUND, Absence, StoredFile
@@ -62,7 +62,6 @@ class ShardBuilder:
     ):
         num_shards = job.num_shards[split]
         self._directory = job.directory
-        self._state_interval_s = state_interval_s(job.directory)
         self._name = contract.shard_file(job.name, split, shard, num_shards)
         # Beyond one machine a shard may be tried twice, even at the same time: each try has a file of its own.
         attempt = f"{job.run_id}-{uuid.uuid4().hex[:8]}"
@@ -96,7 +95,8 @@ class ShardBuilder:
                     self._move_left()
                     self._write(place, record)
             self._work = replace(self._work, clip_at=utc_now())
-            if time.monotonic() - self._state_at > self._state_interval_s:
+            interval_s = STATE_INTERVAL_S if files.is_local(self._directory) else REMOTE_STATE_INTERVAL_S
+            if time.monotonic() - self._state_at > interval_s:
                 self._write_state()
 
     def beat(self) -> None:
