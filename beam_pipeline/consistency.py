@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -175,15 +174,6 @@ def strangers(directory: str, name: str, split: str, num_shards: int) -> Iterato
         parsed = contract.parse_shard_file(file)
         if parsed and parsed[:2] == (name, split) and not (parsed[3] == num_shards and parsed[2] < num_shards):
             yield Problem(file, f"is none of the {num_shards} shards of {split}: delete it")
-
-
-def read_json(path: str) -> dict[str, Any] | None:
-    """Returns an object of JSON, or None where there is none that can be read."""
-    try:
-        values = json.loads(files.read_whole(path) or b"")
-    except ValueError:
-        return None
-    return values if isinstance(values, dict) else None
 
 
 def _content(directory: str, file: str) -> bytes:

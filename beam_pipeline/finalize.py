@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from beam_pipeline import files
 from beam_pipeline.job import Job, RunError, writing_to
+from beam_pipeline.json_files import read_object
 from beam_pipeline.ledger import SCHEMA, LedgerRow, ShardState, StateRow, read_state, state_path, table
 from beam_pipeline.media.settings import Flow, MediaSettings
 from tf_data import contract
@@ -65,7 +66,7 @@ def _finalize(job: Job, split: str, paths: list[str]) -> dict[str, Any]:
 
     counts = _write_ledger(job, split, paths, see)
     _write_index(files.join(job.directory, contract.index_file(split)), index)
-    before = json.loads(files.read_whole(files.join(job.directory, contract.info_file(split))) or b"{}")
+    before = read_object(files.join(job.directory, contract.info_file(split))) or {}
     return {
         **_description(job, split),
         "complete": not counts["unfinished"]

@@ -10,6 +10,7 @@ from typing import Any
 from beam_pipeline import files
 from beam_pipeline.config import ConfigError
 from beam_pipeline.job import Job
+from beam_pipeline.json_files import read_object
 from beam_pipeline.media.task import RECORD_REVISION
 from tf_data import contract
 
@@ -27,20 +28,28 @@ def settle_settings(job: Job, overwrite: bool) -> None:
       ConfigError: something was made with other settings, and `overwrite` is not set; it names each that differs. Or
         the label list is not that of the splits that this run does not make.
     """
+    check_settings(job, overwrite)
+    for split in job.num_shards:
+        if overwrite:
+            _discard(job, split)
+        files.write_whole(_path(job, split), json.dumps(run_settings(job, split), indent=1).encode())
+
+
+def check_settings(job: Job, overwrite: bool = False) -> None:
+    """Checks as `settle_settings` does, and changes nothing."""
     wanted = {split: run_settings(job, split) for split in job.num_shards}
     _check_other_splits(job, next(iter(wanted.values()))["labels"])
     if not overwrite:
         for split, settings in wanted.items():
             _check_split(job, split, settings)
-    for split, settings in wanted.items():
-        if overwrite:
-            _discard(job, split)
-        files.write_whole(_path(job, split), json.dumps(settings, indent=1).encode())
 
 
 def _check_split(job: Job, split: str, wanted: dict[str, Any]) -> None:
     content = files.read_whole(_path(job, split))
-    differences = [] if content is None else _differences(json.loads(content), wanted)
+    there = read_object(_path(job, split))
+    differences = _differences(there, wanted) if there else []
+    if content is not None and there is None:
+        differences = [f"the file that says how, {_path(job, split)}, is damaged"]
     if content is None and _shards(job, split):
         differences = ["they have no state/ beside them, so that nobody knows how they were made"]
     if differences:
@@ -118,7 +127,7 @@ def _check_other_splits(job: Job, labels: dict[str, Any]) -> None:
         split = name.removeprefix("settings-").removesuffix(".json")
         if name != f"settings-{split}.json" or split in job.num_shards:
             continue
-        other = json.loads(files.read_whole(files.join(state, name)) or b"{}")
+        other = read_object(files.join(state, name)) or {}
         if other.get("labels") not in (None, labels):
             raise ConfigError(
                 f"{job.directory}: its {split} shards were made with another label list. Make {split} anew together "

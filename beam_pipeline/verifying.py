@@ -24,13 +24,13 @@ from beam_pipeline.consistency import (
     FoundShard,
     Index,
     Ledger,
-    read_json,
     strangers,
     wrong_index,
     wrong_info,
     wrong_labels,
     wrong_ledger,
 )
+from beam_pipeline.json_files import read_object
 from beam_pipeline.ledger import LedgerRow, StateRow, read_state, state_path, write_state
 from beam_pipeline.pool import ChildPool, Task
 from beam_pipeline.record_check import Described
@@ -196,7 +196,7 @@ def mark(verified: Verified) -> Verified:
 
 def describe(directory: str, name: str, split: str) -> Described:
     """Returns what a split's metadata and label list say of its records, as far as they are there."""
-    info = read_json(files.join(directory, contract.info_file(split))) or {}
+    info = read_object(files.join(directory, contract.info_file(split))) or {}
     labels = files.read_whole(files.join(directory, contract.LABELS_FILE))
     names = None if labels is None else tuple(labels.decode(errors="replace").splitlines())
     return Described(name, split, info.get("features", {}), names)
@@ -211,8 +211,9 @@ def _splits_in(directory: str) -> list[str]:
 
 
 def _verify_split(directory: str, split: str, pool: ChildPool) -> Verified:
-    settings = read_json(files.join(directory, contract.STATE_DIR, f"settings-{split}.json"))
-    info = read_json(files.join(directory, contract.info_file(split)))
+    settings_file = f"{contract.STATE_DIR}/settings-{split}.json"
+    settings = read_object(files.join(directory, *settings_file.split("/")))
+    info = read_object(files.join(directory, contract.info_file(split)))
     known = settings or info or {}
     name, num_shards = known.get("name"), known.get("shards", known.get("num_shards"))
     if not isinstance(name, str) or not isinstance(num_shards, int):
@@ -220,6 +221,8 @@ def _verify_split(directory: str, split: str, pool: ChildPool) -> Verified:
         return Verified(directory, "?", (split,), 0, 0, 0, False, (problem,))
     described = describe(directory, name, split)
     problems: list[Problem] = []
+    if settings is None and files.size(files.join(directory, *settings_file.split("/"))) is not None:
+        problems.append(Problem(settings_file, "is damaged: bring it back, or make all anew with --overwrite"))
     ledger = index = None
     try:
         ledger = Ledger(directory, split, num_shards)
