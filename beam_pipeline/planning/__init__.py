@@ -1,0 +1,5 @@
+"""What a run will take, before it runs: clips, bytes, processor hours, wall-clock time, dollars.
+
+command ─▶ census (what is asked for, what is there) ─▶ measuring (a sample, encoded) ─▶ estimates ─▶ report
+                                                        typical (where there is none)    sharding, prices, advice
+"""

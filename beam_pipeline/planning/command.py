@@ -1,0 +1,174 @@
+"""`python -m beam_pipeline plan`: looks at everything a run would look at, encodes a sample, and adds up."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions, WorkerOptions
+
+from beam_pipeline import files
+from beam_pipeline.config import Config, chosen_splits
+from beam_pipeline.job import Job
+from beam_pipeline.planning import advice
+from beam_pipeline.planning.census import SplitCensus, take_census
+from beam_pipeline.planning.estimates import (
+    Machines,
+    Plan,
+    SampleSummary,
+    failures,
+    plan_elsewhere,
+    plan_splits,
+    to_make,
+    total,
+    work_of,
+)
+from beam_pipeline.planning.measuring import MeasuredClip, measure_sample
+from beam_pipeline.planning.prices import DEFAULT_MACHINE_TYPE, PriceTable
+from beam_pipeline.planning.typical import STORE_BYTES_PER_S, typical_clip
+from beam_pipeline.run import survey
+from beam_pipeline.status import read_status
+from beam_pipeline.summary import plural
+
+DEFAULT_SAMPLE = 20
+_DEFAULT_MACHINES = 10
+_DEFAULT_DISK_GIB = 25.0  # Dataflow's, of a batch job that shuffles in its service
+_LOCAL_RUNNERS = (None, "DirectRunner", "FnApiRunner")
+
+
+def make_plan(
+    config: Config,
+    prices: PriceTable,
+    *,
+    splits: Sequence[str] = (),
+    sample: int = DEFAULT_SAMPLE,
+    workers: int | None = None,
+    speed: float = 1.0,
+    beam_args: Sequence[str] = (),
+) -> Plan:
+    """Returns what a run of a configuration would take.
+
+    Nothing is written but annotation lists of the web, which a run takes from where they are then.
+
+    Args:
+      config: the configuration.
+      prices: what machines cost.
+      splits: as for a run.
+      sample: how many clips to encode.
+      workers: worker machines; None: as many as Beam's options say, else ten.
+      speed: of one of their processors by that of one here.
+      beam_args: Beam's options, as for a run: `runner`, `machine_type`, `disk_size_gb` and such.
+
+    Raises:
+      ConfigError, AnnotationError, StoreError: as a run would.
+      PoolError: decoding processes can't be started.
+    """
+    options = PipelineOptions([*config.beam_arguments, *beam_args])
+    FileSystems.set_options(options)
+    runner = options.view_as(StandardOptions).runner
+    machines = _machines(options.view_as(WorkerOptions), workers, speed)
+    prices.machine(machines.machine_type)  # before anything takes long
+    job, scans = survey(config, chosen_splits(config, splits), None, cores=len(os.sched_getaffinity(0)))
+    _say("reading the lists and listing the store")
+    censuses, candidates = take_census(job, scans, sample)
+    started = time.monotonic()
+    measured: tuple[MeasuredClip, ...] = ()
+    if candidates:
+        _say(f"encoding {plural(len(candidates), 'clip')} to measure what they take")
+        remote = not files.is_local(job.store)
+        measured = measure_sample(job, candidates, options.get_all_options(drop_default=True) if remote else None)
+    summary = SampleSummary(len(measured), failures(measured), time.monotonic() - started) if measured else None
+    basis = measured or _typical(job, censuses)
+    return _plan(config, job, censuses, basis, summary, machines, prices, None if runner in _LOCAL_RUNNERS else runner)
+
+
+def _plan(
+    config: Config,
+    job: Job,
+    censuses: Sequence[SplitCensus],
+    basis: Sequence[MeasuredClip],
+    sample: SampleSummary | None,
+    machines: Machines,
+    prices: PriceTable,
+    runner: str | None,
+) -> Plan:
+    of_typical = sample is None
+    fills_store = job.source.fills_store
+    splits = plan_splits(censuses, basis, fills_store, of_typical)
+    count = sum(to_make(census, fills_store) for census in censuses)
+    work = work_of(basis, count, of_typical)
+    record_bytes = total([clip.bytes for clip in basis], count, of_typical)
+    fetch_bytes = _fetch_bytes(job, censuses)
+    fetch_s = _fetch_s(job, censuses)
+    made = read_status(job.directory, tuple(job.num_shards))
+    made_bytes = sum(split.bytes for split in made.splits.values()) if made else 0
+    largest = max((census.largest_bytes for census in censuses), default=0)
+    clips = sum(census.clips for census in censuses)
+    warnings = [
+        *advice.list_warnings(splits, job.source.kind),
+        *(advice.sample_warnings(basis, job.media.audio is not None, job.limits.memory_mib) if sample else ()),
+        *advice.shard_warnings(splits),
+        *advice.disk_warnings(job, splits, made_bytes, fetch_bytes, largest),
+        *advice.contradictions(config, job, runner, clips, fetch_s),
+    ]
+    return Plan(
+        name=job.name,
+        directory=job.directory,
+        store=job.store,
+        source=job.source.kind,
+        splits=splits,
+        sample=sample,
+        work=work,
+        record_bytes=record_bytes,
+        flow_bytes=total([clip.flow_bytes for clip in basis], count, of_typical),
+        audio_bytes=total([clip.audio_bytes for clip in basis], count, of_typical),
+        store_bytes=sum(census.store_bytes for census in censuses),
+        fetch_bytes=fetch_bytes,
+        fetch_s=fetch_s,
+        workers=job.workers,
+        wall_s=total([clip.wall_s for clip in basis], count, of_typical).times(1 / job.workers),
+        elsewhere=plan_elsewhere(splits, work, record_bytes.value, machines, prices),
+        warnings=tuple(warnings),
+    )
+
+
+def _machines(options: WorkerOptions, workers: int | None, speed: float) -> Machines:
+    count = workers or options.max_num_workers or options.num_workers or _DEFAULT_MACHINES
+    disk_gib = float(options.disk_size_gb or _DEFAULT_DISK_GIB)
+    return Machines(count, options.machine_type or DEFAULT_MACHINE_TYPE, disk_gib, speed)
+
+
+def _typical(job: Job, censuses: Sequence[SplitCensus]) -> tuple[MeasuredClip, ...]:
+    clips = sum(census.clips for census in censuses)
+    footage_s = sum(census.footage_s for census in censuses)
+    return (typical_clip(job.media, footage_s / clips),) if clips else ()
+
+
+def _fetch_bytes(job: Job, censuses: Sequence[SplitCensus]) -> float:
+    """Returns the bytes that the store lacks: by the clips that are there, else by what such clips usually take."""
+    if not job.source.fills_store:
+        return 0.0
+    there = sum(census.in_store for census in censuses)
+    lacking = sum(census.clips - census.in_store for census in censuses)
+    if there:
+        return lacking * sum(census.store_bytes for census in censuses) / there
+    clips = sum(census.clips for census in censuses)
+    mean_s = statistics.fmean(census.footage_s / census.clips for census in censuses if census.clips) if clips else 0.0
+    return lacking * mean_s * STORE_BYTES_PER_S[job.source.kind]
+
+
+def _fetch_s(job: Job, censuses: Sequence[SplitCensus]) -> float:
+    """Returns how long visits take at the rate that is set; archives come as fast as the network is."""
+    if job.source.kind != "youtube":
+        return 0.0
+    videos = sum(census.videos * (1 - census.in_store / census.clips) for census in censuses if census.clips)
+    return videos * 60 / job.source.requests_per_minute
+
+
+def _say(what: str) -> None:
+    if sys.stderr.isatty():
+        print(f"{what} …", file=sys.stderr)
