@@ -70,9 +70,13 @@ def read_payload(file: BinaryIO, length: int) -> bytes:
     """Reads the rest of a record whose header has been read: `length` bytes, which it returns, and the footer.
 
     Raises:
-      CorruptRecordError: the file ends inside the record, or its checksum differs; the message names no place.
+      CorruptRecordError: the file ends inside the record, its checksum differs, or it is too large for this machine's
+        memory; the message names no place.
     """
-    record = file.read(length)
+    try:
+        record = file.read(length)
+    except (MemoryError, OverflowError) as error:
+        raise CorruptRecordError(f"its header says {length:,} bytes, for which there is no memory") from error
     footer = file.read(_FOOTER.size)
     if len(record) < length or len(footer) < _FOOTER.size:
         raise CorruptRecordError("the file ends inside it")

@@ -149,7 +149,8 @@ def decode_flow(encoded: bytes, bound_px: float) -> np.ndarray:
       bound_px: what levels 0 and 255 stand for.
     """
     if is_png(encoded):
-        levels: np.ndarray = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB)  # type: ignore
+        as_stored = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+        levels: np.ndarray = cv2.imdecode(np.frombuffer(encoded, np.uint8), as_stored)  # type: ignore
     else:
         levels = simplejpeg.decode_jpeg(encoded, colorspace="RGB", fastdct=False)
     return levels[..., :2].astype(np.float32) * np.float32(2 * bound_px / 255) - np.float32(bound_px)

@@ -230,7 +230,8 @@ def _estimated(
 def _stored(
     name: str, start_s: float, frame_rate: Fraction, frames: list[bytes], fields: list[bytes], bound_px: float
 ) -> FlowClip:
-    _check_length(len(frames))
+    num_pairs = min(len(fields), len(frames) - 1)
+    _check_length(num_pairs + 1)
     sizes = {image_size(image) for image in frames}
     if len(sizes) > 1 or len({image_size(image) for image in fields}) > 1:
         raise ClipError("unsupported", "its images are of several sizes")
@@ -251,7 +252,7 @@ def _stored(
         width=width,
         height=height,
         frames=frames,
-        num_pairs=min(len(fields), len(frames) - 1),
+        num_pairs=num_pairs,
         level_px=2 * bound_px / 255,
         flow=flow,
     )
@@ -259,7 +260,8 @@ def _stored(
 
 def _check_length(num_frames: int) -> None:
     if num_frames < 2:
-        raise ClipError("too_short", f"flow takes two frames or more, got {num_frames} in the time asked for")
+        found = f"got {max(0, num_frames)} in the time asked for"
+        raise ClipError("too_short", f"flow takes two frames or more, {found}")
 
 
 def _find_record(path: str, clip_id: str | None) -> tuple[str, dict[str, Any], dict[str, Any]]:

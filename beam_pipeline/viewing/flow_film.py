@@ -18,7 +18,8 @@ from beam_pipeline.viewing.lettering import Colour, shortened, write
 
 _PAPER: Colour = (246, 245, 242)
 _INK: Colour = (38, 38, 42)
-_LEAST_HEIGHT = 256  # smaller clips are enlarged by a whole number
+_LEAST_HEIGHT = 256  # smaller clips are enlarged by a whole number, but not beyond
+_MOST_WIDTH = 4096  # of a picture
 _LEAST_WIDTH = 512  # room for the legend
 _STRIP, _MARGIN, _GAP, _TEXT_SIZE = 40, 8, 4, 14
 _CRF = "17"  # hardly to be told from what was drawn
@@ -39,7 +40,7 @@ def write_flow_film(
       ClipError: a pair's flow can't be had.
       OSError: the file can't be written.
     """
-    scale = max(1, -(-_LEAST_HEIGHT // clip.height))
+    scale = max(1, min(-(-_LEAST_HEIGHT // clip.height), _MOST_WIDTH // (2 * clip.width)))
     size = (clip.width * scale, clip.height * scale)
     page = _page(size, full_px)
     with av.open(os.fspath(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:

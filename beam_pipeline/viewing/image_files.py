@@ -46,7 +46,8 @@ def decode_image(image: bytes) -> np.ndarray:
     """
     image_size(image)
     if is_png(image):
-        picture = cv2.imdecode(np.frombuffer(image, np.uint8), cv2.IMREAD_COLOR_RGB)
+        as_stored = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+        picture = cv2.imdecode(np.frombuffer(image, np.uint8), as_stored)
         if picture is None:
             raise ClipError("unreadable", "can't be decoded: it is damaged")
         return picture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import google_crc32c
 import pytest
 
 from beam_pipeline.tfrecord import CorruptRecordError, ShardWriter, read_record_at, read_records
@@ -33,6 +34,15 @@ def test_reads_back_in_order_and_at_offsets(tmp_path: Path) -> None:
     with (tmp_path / "shard").open("rb") as file:
         for offset, record in zip(reversed(offsets), reversed(RECORDS), strict=True):
             assert read_record_at(file, offset, len(record), "shard") == record
+
+
+def test_a_length_that_no_memory_holds_is_damage(tmp_path: Path) -> None:
+    path = tmp_path / "shard"
+    header = (1 << 60).to_bytes(8, "little")
+    crc = google_crc32c.value(header)
+    path.write_bytes(header + ((((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF).to_bytes(4, "little") + b"x")
+    with pytest.raises(CorruptRecordError, match="offset 0: its header says 1,152,921,504,606,846,976 bytes"):
+        list(read_records(str(path)))
 
 
 def test_every_flipped_bit_and_every_cut_is_seen(tmp_path: Path) -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import zlib
 from fractions import Fraction
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import simplejpeg
 
 from beam_pipeline.clips import Clip, ClipError
 from beam_pipeline.media.encoding import encode_clip
 from beam_pipeline.media.flow import decode_flow
+from beam_pipeline.media.png import encode_png
 from beam_pipeline.media.settings import Encode, Flow, MediaSettings
 from beam_pipeline.media.task import ClipTask
-from beam_pipeline.records import parse_sequence_example
+from beam_pipeline.records import parse_sequence_example, sequence_example
 from beam_pipeline.viewing.flow_clip import Span, flow_of_folder, flow_of_images, flow_of_record, flow_of_video, spread
 from tests.beam_pipeline.viewing.moving import DIS, MEDIA, grey_frames, images, record, shard, video
 from tf_data import contract
@@ -207,6 +210,33 @@ def test_a_span_of_a_record_takes_frames_and_flow_alike(tmp_path: Path) -> None:
     assert list(clip.frames) == [step[0] for step in lists[contract.IMAGE_ENCODED][2:5]]
     np.testing.assert_array_equal(clip.flow(1), decode_flow(lists[contract.FLOW_ENCODED][3][0], 20.0))
     assert (clip.num_pairs, clip.time_s(1)) == (2, pytest.approx(0.12))
+
+
+def test_a_span_that_holds_no_pair_of_a_record_is_an_error(tmp_path: Path) -> None:
+    context = {contract.EXAMPLE_ID: "x", "image/frame_rate": 25.0, contract.FLOW_SATURATION: 20.0}
+    _, lists = parse_sequence_example(record())
+    frames, fields = ([step[0] for step in lists[key]] for key in (contract.IMAGE_ENCODED, contract.FLOW_ENCODED))
+    stored = sequence_example(context, {contract.IMAGE_ENCODED: frames, contract.FLOW_ENCODED: fields[:2]})
+    with pytest.raises(ClipError, match="record x: flow takes two frames or more") as raised:
+        flow_of_record(str(shard(tmp_path, stored)), None, Span(0.12))
+    assert raised.value.reason == "too_short"
+
+
+@pytest.mark.parametrize("kind", ["frames", "flow"])
+def test_an_orientation_that_readers_do_not_know_is_not_applied(kind: str, tmp_path: Path) -> None:
+    turned = b"eXIfII*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
+    chunk = (len(turned) - 4).to_bytes(4, "big") + turned + zlib.crc32(turned).to_bytes(4, "big")
+    _, lists = parse_sequence_example(record(flow=Flow("dis", storage="png")))
+    frames, fields = ([step[0] for step in lists[key]] for key in (contract.IMAGE_ENCODED, contract.FLOW_ENCODED))
+    if kind == "flow":
+        fields = [field[:33] + chunk + field[33:] for field in fields]
+    else:
+        pngs = [encode_png(simplejpeg.decode_jpeg(frame)) for frame in frames]
+        frames = [png[:33] + chunk + png[33:] for png in pngs]
+    context = {contract.EXAMPLE_ID: "x", "image/frame_rate": 25.0, contract.FLOW_SATURATION: 20.0}
+    stored = sequence_example(context, {contract.IMAGE_ENCODED: frames, contract.FLOW_ENCODED: fields})
+    clip = flow_of_record(str(shard(tmp_path, stored)), None, Span())
+    assert clip.flow(0).shape[:2] == clip.picture(0).shape[:2] == (clip.height, clip.width)
 
 
 def test_a_record_without_flow_is_an_error_that_says_so(tmp_path: Path) -> None:

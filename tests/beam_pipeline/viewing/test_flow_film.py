@@ -6,11 +6,12 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 from av.video.frame import VideoFrame
 
-from beam_pipeline.media.settings import Encode, MediaSettings
+from beam_pipeline.media.settings import Encode, Flow, MediaSettings
 from beam_pipeline.viewing.flow_clip import Span, flow_of_images, flow_of_record, flow_of_video
 from beam_pipeline.viewing.flow_film import write_flow_film
 from tests.beam_pipeline.viewing.moving import DIS, MEDIA, images, record, shard, video
@@ -54,6 +55,16 @@ def test_any_shape_can_be_filmed(size: tuple[int, int], tmp_path: Path) -> None:
     )
     frames, _ = read(tmp_path / "film.mp4")
     assert len(frames) == 2
+
+
+def test_a_thin_clip_is_not_enlarged_beyond_what_players_show(tmp_path: Path) -> None:
+    for number in range(2):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((2, 3000, 3), 90 * number, np.uint8))
+    media = MediaSettings(flow=Flow("farneback"))
+    clip = flow_of_images([tmp_path / "0.png", tmp_path / "1.png"], Span(), media)
+    write_flow_film(tmp_path / "film.mp4", clip, 3.0)
+    (frame,), _ = read(tmp_path / "film.mp4")
+    assert frame.width == 2 * 3000 + 4
 
 
 def test_a_record_can_be_filmed(tmp_path: Path) -> None:
