@@ -169,8 +169,10 @@ def _tvl1(flow: Flow) -> Estimator:
 def _dis(flow: Flow) -> Estimator:
     """Kroeger et al. 2016, dense inverse search."""
     del flow
-    estimator = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)  # type: ignore[attr-defined]
-    return lambda previous, following: estimator.calc(previous, following, None)
+    # One a pair, which costs next to nothing: at some sizes (17×40) OpenCV's reads what the pair before left in it.
+    new: Callable[[int], Any] = cv2.DISOpticalFlow_create  # type: ignore[attr-defined]
+    medium = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
+    return lambda previous, following: new(medium).calc(previous, following, None)
 
 
 def _farneback(flow: Flow) -> Estimator:

@@ -16,7 +16,7 @@ import pytest
 import simplejpeg
 
 from beam_pipeline.clips import ClipError
-from beam_pipeline.media.flow import METHODS, decode_flow, encode_flow, estimate_flow, levels_of
+from beam_pipeline.media.flow import METHODS, decode_flow, encode_flow, estimate_flow, flow_estimator, levels_of
 from beam_pipeline.media.process import prepare_decoder
 from beam_pipeline.media.settings import TVL1_PRESETS, Flow, TVL1Parameters
 from beam_pipeline.pool import ChildPool, Task
@@ -295,3 +295,12 @@ def test_a_lesser_processor_gives_the_same_bytes(reduced: dict[str, str]) -> Non
         text=True,
     )
     assert done.stdout.split()[-1] == digest()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_pair_s_flow_does_not_depend_on_the_pairs_before(method: str) -> None:
+    flow = Flow(method)  # type: ignore[arg-type]
+    frames = [texture(17, 40, seed) for seed in range(3)]
+    estimate = flow_estimator(flow)
+    estimate(frames[0], frames[1])
+    np.testing.assert_array_equal(estimate(frames[1], frames[2]), estimate_flow(frames[1], frames[2], flow))
