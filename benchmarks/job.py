@@ -102,7 +102,7 @@ def pin_workers(parent: int, done: threading.Event) -> None:
     """Gives each decoding process a core of its own, in the order in which they come."""
     cores = sorted(os.sched_getaffinity(0))
     pinned: dict[int, int] = {}
-    while not done.wait(0.02):
+    while not done.wait(0.2):
         for status in Path("/proc").glob("[0-9]*/stat"):
             try:
                 pid, ppid = int(status.parent.name), int(status.read_text().rsplit(")", 1)[1].split()[1])
@@ -117,7 +117,7 @@ def pin_workers(parent: int, done: threading.Event) -> None:
 def peak_memory_mb(group: int, done: threading.Event) -> float:
     """Samples the memory of a process group until it is done."""
     peak = 0
-    while not done.wait(0.5):
+    while not done.wait(1):
         peak = max(peak, memory_of_group(group))
     return peak / 1e6
 
