@@ -45,7 +45,7 @@ from beam_pipeline.store import (
 )
 from beam_pipeline.unpacking import archive_to_store
 
-Unit = tuple[str, str, str, int]  # what to read (annotations, store, archive, shards), split, path, position or count
+Unit = tuple[str, str, str, int]  # what to read (annotations, store, archive, shard), split, path, position or number
 Lane = tuple[str, int]  # shards that are made one after another (`Job.lane_of`)
 # Split and shard, and the fields of a Row, a StoredFile, an Absence or nothing: what Beam's own coder packs best.
 Element = tuple[str, int, tuple]
@@ -65,7 +65,10 @@ def build(root: beam.Pipeline, job: Job) -> beam.PCollection:
 
 
 def units(job: Job) -> list[Unit]:
-    """Returns what is to be read: annotation files, archives, the store, and for each split that its shards be made."""
+    """Returns what is to be read: annotation files, archives, the store, and of each shard that it be made.
+
+    Dask has no more tasks at a time than there are units.
+    """
     return [
         *(
             ("annotations", split, path, order)
@@ -74,7 +77,7 @@ def units(job: Job) -> list[Unit]:
         ),
         *(("archive", archive.split, archive.url, place) for place, archive in enumerate(job.archives)),
         ("store", "", job.store, 0),
-        *(("shards", split, "", count) for split, count in job.num_shards.items()),
+        *(("shard", split, "", shard) for split, count in job.num_shards.items() for shard in range(count)),
     ]
 
 
@@ -103,7 +106,7 @@ def _read(unit: Unit, job: Job) -> Iterator[Element]:
                 for each in (split,) if split else job.num_shards:
                     yield from ((each, shard, ("absence", *_values(found))) for shard in range(job.num_shards[each]))
     else:
-        yield from ((split, shard, ()) for shard in range(number))
+        yield split, number, ()
 
 
 def _places(file: StoredFile, job: Job) -> Iterator[Element]:
