@@ -8,16 +8,19 @@ READY := $(VENV)/ready
 PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test lint types format lock clean
+.PHONY: help demo test test-engines lint types format lock clean
 
 help:  ## what there is
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 demo: $(READY)  ## make a mini-Kinetics, run the job on it, read a batch, draw a picture (demo/)
 	$(RUN) -m beam_pipeline demo
 
 test: $(READY)  ## run all tests
 	$(RUN) -m pytest
+
+test-engines: $(READY)  ## run the job on Prism, Dask, Flink and Spark, which it gets into .engines/ (Go, Java and Maven if there)
+	KINETICS_ENGINES=.engines $(RUN) -m pytest tests/engines
 
 lint: $(READY)  ## check format and style
 	$(VENV)/bin/ruff format --check
@@ -39,7 +42,7 @@ lock: $(READY)  ## resolve the dependencies anew into requirements.lock
 		pyproject.toml --output-file docker/worker/requirements.txt
 
 clean:  ## remove what demo, tests and set-up made
-	rm -rf $(VENV) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .engines demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(READY): requirements.txt requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "needs Python 3.11, 3.12 or 3.13; give its path: make PYTHON=/path/to/python3"; exit 1; }
