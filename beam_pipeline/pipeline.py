@@ -137,7 +137,7 @@ class MakeShards(beam.DoFn):
         self._job = job
         remote = not files.is_local(job.store)
         store_options = options.get_all_options(drop_default=True) if remote else None
-        self._prepare_decoder = functools.partial(prepare_decoder, store_options)
+        self._prepare_decoder = functools.partial(prepare_decoder, store_options, job.media.flow)
         self._prepare_visits = functools.partial(prepare_visits, store_options)
         self._decoders = Shared()
         self._visitors = Shared()

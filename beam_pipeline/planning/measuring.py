@@ -8,13 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from beam_pipeline.budgets import budget
 from beam_pipeline.clips import ClipError
 from beam_pipeline.job import Job
 from beam_pipeline.media.process import prepare_decoder, run_clip_task
-from beam_pipeline.media.settings import Flow, MediaSettings
+from beam_pipeline.media.settings import MediaSettings
 from beam_pipeline.media.task import ClipTask
 from beam_pipeline.planning.census import Candidate
 from beam_pipeline.pool import ChildPool, Task
@@ -71,7 +69,9 @@ def measure_sample(
     Raises:
       PoolError: processes can't be started.
     """
-    pool = ChildPool(job.workers, job.limits.memory_mib, functools.partial(_prepare, store_options, job.media.flow))
+    pool = ChildPool(
+        job.workers, job.limits.memory_mib, functools.partial(prepare_decoder, store_options, job.media.flow)
+    )
     try:
         return tuple(outcome for _, outcome in _outcomes(job, candidates, pool))
     finally:
@@ -106,15 +106,6 @@ def _measured(job: Job, candidate: Candidate, outcome: MeasuredClip | ClipError)
         spent_s = budget_s if outcome.reason == "timeout" else 0.0
         outcome = MeasuredClip(frames_s=spent_s, wall_s=spent_s, reason=outcome.reason, detail=outcome.detail)
     return replace(outcome, budget_s=budget_s)
-
-
-def _prepare(store_options: dict[str, Any] | None, flow: Flow | None) -> None:
-    prepare_decoder(store_options)
-    if flow and flow.method != "imported":  # compiled or loaded now, which a run pays for once and no clip
-        from beam_pipeline.media.flow import estimate_flow
-
-        still = np.zeros((64, 64), np.uint8)
-        estimate_flow(still, still, flow)
 
 
 def measure_clip(task: ClipTask) -> MeasuredClip:

@@ -161,23 +161,22 @@ def _write_flo_files(out: Path, clip: FlowClip, overwrite: bool) -> list[Path]:
         files = [out]
     else:
         files = [out.with_name(f"{out.stem}-{pair:05d}{out.suffix}") for pair in range(clip.num_pairs)]
-        _clear_numbered(out, overwrite)
+        if there := _numbered(out):
+            _check_is_new(there[0], overwrite)
     with _progress(clip.num_pairs) as bar:
         for pair, file in enumerate(files):
             with new_file(file) as temporary:
                 write_flo(temporary, clip.flow(pair))
             bar.update()
+    for file in set(_numbered(out)) - set(files):
+        file.unlink()  # of a longer clip, whose others have just been replaced
     return files
 
 
-def _clear_numbered(out: Path, overwrite: bool) -> None:
-    """Removes another clip's files of these names, which would follow this one's; only where that was asked for."""
+def _numbered(out: Path) -> list[Path]:
+    """The files that several pairs of a clip would become, or those of another clip that are there."""
     name = re.compile(re.escape(out.stem) + r"-[0-9]{5}" + re.escape(out.suffix))
-    there = sorted(file for file in out.parent.glob("*") if name.fullmatch(file.name))
-    if there:
-        _check_is_new(there[0], overwrite)
-    for file in there:
-        file.unlink()
+    return sorted(file for file in out.parent.glob("*") if name.fullmatch(file.name))
 
 
 def _progress(num_pairs: int) -> tqdm:

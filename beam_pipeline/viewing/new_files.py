@@ -21,7 +21,8 @@ def new_file(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.touch()
+        temporary.unlink(missing_ok=True)  # of an earlier process, or a link that somebody put there
+        temporary.touch(exist_ok=False)
         yield temporary
         temporary.replace(path)
     except OSError as error:
