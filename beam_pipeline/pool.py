@@ -1,14 +1,16 @@
 """Child processes: all cores, and a fence around whatever a stranger's file or site does to who reads it.
 
-A Pebble pool of spawned children. Each task has a budget of CPU seconds (the kernel ends the child that overruns it),
-a wide wall-clock limit behind that, and a memory limit. A child that hangs, crashes or eats memory costs the one clip
-that it was at; the pool starts another. Children die with their parent.
+A Pebble pool of spawned children. Each task has a budget of CPU seconds, a wide wall-clock limit behind that, and a
+memory limit. The kernel ends a child that overruns one: Pebble's own time limit would go by a clock that may be set. A
+child that hangs, crashes or eats memory costs the one clip that it was at; the pool starts another. Children die with
+their parent.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
+import functools
 import multiprocessing
 import os
 import resource
@@ -41,6 +43,7 @@ _RUN_ERRORS = (
     errno.EMFILE,
     errno.ENFILE,
 )
+_MAX_GIVEN_UP = 3
 _TASKS_IN_FLIGHT_PER_WORKER = 3  # enough to keep children busy while the parent writes; waiting results are memory
 
 stopping = threading.Event()
@@ -59,6 +62,15 @@ class Task:
     argument: Any
     cpu_s: float
     wall_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Submitted:
+    """A task, its future, and the pool that has it."""
+
+    task: Task
+    future: Future
+    pool: ProcessPool
 
 
 class Pool(Protocol):
@@ -80,18 +92,17 @@ class ChildPool:
     def __init__(self, workers: int, memory_mib: int | None, prepare: Callable[[], None]):
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # inherited by the children: one thread a process
         self._in_flight = workers * _TASKS_IN_FLIGHT_PER_WORKER
-        self._pool = ProcessPool(
+        self._new_pool = functools.partial(
+            ProcessPool,
             max_workers=workers,
             initializer=_prepare_child,
             initargs=(os.getpid(), memory_mib, prepare),
             context=multiprocessing.get_context("spawn"),
         )
-        closed, ready = threading.Event(), Future()  # type: ignore[var-annotated]
-        owner = threading.Thread(target=_own_children, args=(self._pool, ready, closed), name="child-pool", daemon=True)
-        owner.start()
-        self._finalizer = weakref.finalize(self, _close, self._pool, closed)
+        self._lock = threading.Lock()
+        self._given_up = 0  # pools in a row that never did anything
+        self._start()
         _open_pools.add(self)
-        ready.result()
 
     def map(self, tasks: Iterable[tuple[Key, Task | None]]) -> Iterator[tuple[Key, Any]]:
         """Yields (key, result) in the order of `tasks`, a bounded number of which are under way at a time.
@@ -106,23 +117,23 @@ class ChildPool:
         Raises:
           PoolError: children can't be started or reached any more, or can't write what they should.
         """
-        waiting: deque[tuple[Key, Task | None, Future | None]] = deque()
+        waiting: deque[tuple[Key, _Submitted | None]] = deque()
         pending = 0
         try:
             for key, task in tasks:
-                future = self.submit(task) if task is not None else None
-                pending += future is not None
-                waiting.append((key, task, future))
+                submitted = self._submit(task) if task is not None else None
+                pending += submitted is not None
+                waiting.append((key, submitted))
                 # What is done goes out before the next task is asked for, which may be long in coming.
-                while waiting and ((head := waiting[0][2]) is None or head.done() or pending >= self._in_flight):
+                while waiting and ((head := waiting[0][1]) is None or head.future.done() or pending >= self._in_flight):
                     pending -= head is not None
                     yield self._finish(*waiting.popleft())
             while waiting:
                 yield self._finish(*waiting.popleft())
         finally:
-            for _, _, future in waiting:
-                if future is not None:
-                    future.cancel()
+            for _, submitted in waiting:
+                if submitted is not None:
+                    submitted.future.cancel()
 
     def submit(self, task: Task) -> Future:
         """Hands over a task; `outcome` says what became of it once its future is done.
@@ -130,10 +141,15 @@ class ChildPool:
         Raises:
           PoolError: children can't be reached any more.
         """
-        try:
-            return self._pool.schedule(_within_budget, args=(task,), timeout=task.wall_s)
-        except RuntimeError as error:
-            raise PoolError(f"child processes are gone: {error}") from error
+        return self._submit(task).future
+
+    def _submit(self, task: Task) -> _Submitted:
+        while True:
+            pool = self._pool
+            try:
+                return _Submitted(task, pool.schedule(_within_budget, args=(task,)), pool)
+            except RuntimeError as error:
+                self._replace(pool, error)
 
     def outcome(self, task: Task, future: Future) -> Any:
         """Returns what a finished task returned, or a `ClipError` that says why there is nothing; as `map`."""
@@ -147,17 +163,57 @@ class ChildPool:
         """Whether there are children: a task that never reached one is not told of the pool's end."""
         return self._pool.active
 
-    def _finish(self, key: Key, task: Task | None, future: Future | None) -> tuple[Key, Any]:
-        if task is None or future is None:
+    def _finish(self, key: Key, submitted: _Submitted | None) -> tuple[Key, Any]:
+        if submitted is None:
             return key, None
-        while not future.done():
-            if stopping.is_set():
-                future.cancel()
-                return key, _stopped()
-            if not self.active:
-                raise PoolError("child processes are gone")
-            wait([future], timeout=0.5)
-        return key, self.outcome(task, future)
+        while True:
+            task, future, pool = submitted.task, submitted.future, submitted.pool
+            while not future.done() and pool.active:
+                if stopping.is_set():
+                    future.cancel()
+                    return key, _stopped()
+                wait([future], timeout=0.5)
+            if future.done() and not future.cancelled() and not isinstance(future.exception(), BrokenProcessPool):
+                self._given_up = 0
+                return key, self.outcome(task, future)
+            self._replace(pool, future.exception() if future.done() and not future.cancelled() else None)
+            submitted = self._submit(task)
+
+    def _start(self) -> None:
+        """Starts children.
+
+        Raises:
+          PoolError: they can't be started, also when that is tried again.
+        """
+        while True:
+            pool, closed, ready = self._new_pool(), threading.Event(), Future()  # type: ignore[var-annotated]
+            owner = threading.Thread(target=_own_children, args=(pool, ready, closed), name="child-pool", daemon=True)
+            owner.start()
+            self._pool = pool
+            self._finalizer = weakref.finalize(self, _close, pool, closed)
+            try:
+                ready.result()
+                return
+            except PoolError:
+                self._finalizer()
+                self._given_up += 1
+                if self._given_up == _MAX_GIVEN_UP:
+                    raise
+
+    def _replace(self, pool: ProcessPool, why: BaseException | None) -> None:
+        """Starts children anew where Pebble has given a pool up, as it does when a child dies while all are idle.
+
+        Raises:
+          PoolError: the pool was closed, or those that were started in its place did nothing either.
+        """
+        with self._lock:
+            if pool is not self._pool:
+                return  # another thread has done it
+            self._given_up += 1
+            if not self._finalizer.alive or self._given_up == _MAX_GIVEN_UP:
+                raise PoolError(f"child processes are gone: {why or 'they were stopped'}")
+            self._finalizer()
+            self._start()
 
     def close(self) -> None:
         """Ends the children, whatever they are at; so does the end of the last reference to the pool."""
@@ -205,10 +261,10 @@ def _result(task: Task, future: Future) -> Any:
         return future.result()
     except ClipError as error:
         return error
-    except TimeoutError:
-        return ClipError("timeout", f"took more wall-clock time than its limit ({task.wall_s:.0f} s)")
+    except TimeoutError as error:  # the task's own
+        return ClipError("timeout", f"waited in vain for a disk or a network: {error.strerror or 'no answer'}")
     except ProcessExpired as error:
-        return _why_expired(error.exitcode, task.cpu_s)
+        return _why_expired(error.exitcode, task)
     except MemoryError:
         return ClipError("out_of_memory", "needs more memory than limits.memory_mib allows")
     except (BrokenProcessPool, CancelledError) as error:
@@ -228,10 +284,12 @@ def _crashed(error: Exception) -> ClipError:
     return ClipError("crashed", f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
 
 
-def _why_expired(exitcode: int, cpu_s: float) -> ClipError:
+def _why_expired(exitcode: int, task: Task) -> ClipError:
     number = -exitcode if exitcode < 0 else 0
     if number == signal.SIGXCPU:
-        return ClipError("timeout", f"used more CPU time than its budget ({cpu_s:.0f} s)")
+        return ClipError("timeout", f"used more CPU time than its budget ({task.cpu_s:.0f} s)")
+    if number == signal.SIGALRM:
+        return ClipError("timeout", f"took more wall-clock time than its limit ({task.wall_s:.0f} s)")
     if number == signal.SIGKILL:
         return ClipError("out_of_memory", "its process was killed by the kernel, which does so when memory runs out")
     name = signal.Signals(number).name if number in signal.valid_signals() else f"exit status {exitcode}"
@@ -253,7 +311,12 @@ def _prepare_child(parent: int, memory_mib: int | None, prepare: Callable[[], No
 def _within_budget(task: Task) -> Any:
     used = resource.getrusage(resource.RUSAGE_SELF)
     _limit(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime + task.cpu_s) + 1)  # SIGXCPU ends the child
-    return task.function(task.argument)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # which ends the child, too
+    signal.setitimer(signal.ITIMER_REAL, task.wall_s)
+    try:
+        return task.function(task.argument)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _limit(kind: int, soft: int) -> None:

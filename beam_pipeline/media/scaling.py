@@ -196,6 +196,8 @@ class Scaler:
                 dst_color_range=color_range,
                 threads=1,
             )
+        except av.error.MemoryError:
+            raise
         except (av.FFmpegError, ValueError) as error:
             raise ClipError("unsupported", f"swscale can't read pixel format {frame.format.name}") from error
 

@@ -217,6 +217,8 @@ def _decoded(container: InputContainer, stream: VideoStream, health: Health, aft
                 frames = packet.decode()
             except av.EOFError:  # the last packet of `demux` is empty and flushes the decoder
                 return
+            except av.error.MemoryError:  # no fault of the file's
+                raise
             except av.FFmpegError as error:
                 health.cause = _cause(error)
                 if any_frame:
@@ -230,6 +232,8 @@ def _decoded(container: InputContainer, stream: VideoStream, health: Health, aft
                 yield from frames
         else:
             return
+    except av.error.MemoryError:
+        raise
     except av.FFmpegError as error:
         health.cause = _cause(error)
     health.damaged = health.ended_early = True

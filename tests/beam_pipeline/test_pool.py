@@ -46,6 +46,10 @@ def devour(_: object) -> int:
     return len(bytearray(2**30))
 
 
+def wait_in_vain(_: object) -> None:
+    raise TimeoutError("a socket's own")
+
+
 def give_up(_: object) -> None:
     raise ClipError("too_short", "0.2 s of footage")
 
@@ -73,6 +77,7 @@ def run(pool: ChildPool, function: object, argument: object = 0, cpu_s: float = 
     [
         (spin, 0, 1, 60, "timeout"),
         (sleep, 60, 60, 1, "timeout"),
+        (wait_in_vain, 0, 60, 60, "timeout"),
         (segfault, 0, 60, 60, "crashed"),
         (devour, 0, 60, 60, "out_of_memory"),
         (give_up, 0, 60, 60, "too_short"),
@@ -104,6 +109,23 @@ def test_children_that_start_no_more_end_the_run(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setenv("CHILDREN_CANT_START", "1")
         with pytest.raises(PoolError):
             list(pool.map((n, Task(segfault if n == 3 else square, n, 60, 60)) for n in range(100)))
+    finally:
+        pool.close()
+
+
+def own_pid(_: object) -> int:
+    return os.getpid()
+
+
+def test_a_child_that_is_killed_while_all_are_idle_is_replaced() -> None:
+    pool = ChildPool(workers=1, memory_mib=256, prepare=prepare)
+    try:
+        for _ in range(4):
+            ((_, pid),) = pool.map([(0, Task(own_pid, 0, 60, 60))])
+            os.kill(pid, signal.SIGKILL)
+            while _alive(pid):
+                time.sleep(0.01)
+        assert [result for _, result in pool.map((n, Task(square, n, 60, 60)) for n in range(4))] == [0, 1, 4, 9]
     finally:
         pool.close()
 

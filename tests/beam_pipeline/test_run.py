@@ -141,44 +141,6 @@ def test_the_number_of_workers_makes_no_difference(
     assert lasting(tmp_path) == lasting(undisturbed)
 
 
-def test_killed_at_ten_moments_it_ends_as_if_nothing_had_been(store: Path, undisturbed: Path, tmp_path: Path) -> None:
-    started = time.monotonic()
-    run(store, tmp_path / "timed")
-    whole_s = time.monotonic() - started
-    data_dir = tmp_path / "killed"
-    for moment in range(10):
-        # From the first second, in which nothing is there yet, to the last, in which all but a name may be.
-        pause_s = whole_s * (0.25 + 0.75 * moment / 9)
-        process = subprocess.Popen(
-            command(store, data_dir), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, process_group=0
-        )
-        try:
-            process.wait(pause_s)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-        if moment % 3 == 2 and folder(data_dir).exists():  # now and then all is made anew
-            for path in folder(data_dir).rglob("*-0000[01]-of-*"):
-                path.unlink()
-        _wait_for_end_of_group(process.pid)
-    run(store, data_dir)
-    assert hashes(data_dir) == hashes(undisturbed)
-    assert lasting(data_dir) == lasting(undisturbed)
-    assert no_leftovers(data_dir)
-
-
-def _wait_for_end_of_group(group: int) -> None:
-    """No child outlives a killed run."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
-            return
-        time.sleep(0.05)
-    pytest.fail("a process of the killed run is still there")
-
-
 def test_a_clip_that_comes_later_is_encoded_alone(store: Path, undisturbed: Path, tmp_path: Path) -> None:
     grown = tmp_path / "store"
     grown.mkdir()
