@@ -23,8 +23,8 @@ _AREA = 340 * 256
 _ASPECT = 340 / 256
 _FRAMES_S_PER_S = 0.019  # benchmarks/producer.py: decoding, scaling and encoding 340×256 H.264 at 25 fps
 _AUDIO_S_PER_S = 0.004
-# Seconds a pair of 340×256 frames: benchmarks/flow.py, and docs/running.md for a clip of 250 frames.
-_FLOW_S_PER_PAIR = {"tvl1": 0.1, "tvl1_fast": 0.02, "dis": 0.0055, "farneback": 0.011, "imported": 0.001}
+# Seconds a pair of 340×256 frames, images and all (docs/flow.md; TV-L1's differ by how much moves).
+_FLOW_S_PER_PAIR = {"tvl1": 0.04, "tvl1_fast": 0.015, "dis": 0.007, "farneback": 0.012, "imported": 0.001}
 # Bytes a frame of 340×256 by JPEG quality, and of flow by storage (docs/flow.md).
 _FRAME_BYTES = ((1, 4_000), (75, 12_600), (85, 16_600), (90, 20_600), (95, 29_500), (98, 41_400), (100, 60_000))
 _FLOW_BYTES = {"jpeg444": 10_000, "png": 26_000}
