@@ -8,7 +8,7 @@ READY := $(VENV)/ready
 PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test test-engines lint types format lock clean
+.PHONY: help demo test test-faults test-engines lint types format lock clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -18,6 +18,10 @@ demo: $(READY)  ## make a mini-Kinetics, run the job on it, read a batch, draw a
 
 test: $(READY)  ## run all tests
 	$(RUN) -m pytest
+
+test-faults: $(READY)  ## kill the job 50 times, and a run over a thousand real clips three times: half an hour
+	KINETICS_FAULTS=1 KINETICS_KILLS=50 $(RUN) -m pytest -s --durations=0 \
+		tests/beam_pipeline/test_faults.py tests/beam_pipeline/test_faults_at_length.py
 
 test-engines: $(READY)  ## run the job on Prism, Dask, Flink and Spark, which it gets into .engines/ (Go, Java and Maven if there)
 	KINETICS_ENGINES=.engines $(RUN) -m pytest tests/engines

@@ -182,12 +182,16 @@ def read_state(path: str) -> ShardState | None:
     if values is None:
         return None
     split_at = len(_ROW_FIELDS)
-    rows, others = (
-        tuple(StateRow(LedgerRow(*row[:split_at]), *row[split_at:]) for row in values.get(name, ())) for name in _ROWS
-    )
     kept = {f.name: values[f.name] for f in dataclasses.fields(ShardState) if f.name not in _ROWS and f.name in values}
-    kept["work"] = Work(**kept["work"]) if kept.get("work") else None
-    return ShardState(**kept, rows=rows, others=others)
+    try:
+        rows, others = (
+            tuple(StateRow(LedgerRow(*row[:split_at]), *row[split_at:]) for row in values.get(name, ()))
+            for name in _ROWS
+        )
+        kept["work"] = Work(**kept["work"]) if kept.get("work") else None
+        return ShardState(**kept, rows=rows, others=others)
+    except TypeError:  # a bit that turned a comma into a point makes other JSON
+        return None
 
 
 def read_state_rows(path: str) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
@@ -195,8 +199,8 @@ def read_state_rows(path: str) -> tuple[dict[str, Any], list[dict[str, Any]]] | 
     values = _read(path)
     if values is None:
         return None
-    columns, rows = values["columns"], values.pop("rows")
-    return values, [dict(zip(columns, row, strict=True)) for row in rows]
+    columns, rows = values["columns"], values.pop("rows", ())
+    return values, [dict(zip(columns, row, strict=True)) for row in rows if len(row) == len(columns)]
 
 
 def _read(path: str) -> dict[str, Any] | None:
@@ -207,7 +211,7 @@ def _read(path: str) -> dict[str, Any] | None:
         values: dict[str, Any] = json.loads(content)
     except ValueError:
         return None
-    columns = values.get("columns", [])
+    columns = values.get("columns", []) if isinstance(values, dict) else []
     known = (_ROW_FIELDS + _STATE_FIELDS)[: len(columns)]  # what is added later comes last, and has a default
     if values.get("revision") != _REVISION or columns != known or len(columns) < len(_ROW_FIELDS):
         return None

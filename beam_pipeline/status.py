@@ -105,7 +105,7 @@ class Status:
     @property
     def left_s(self) -> float | None:
         """Seconds until the last clip at that rate; None where that can't be told."""
-        if not self.recent or any(split.asked is None for split in self.splits.values()):
+        if not self.per_minute or any(split.asked is None for split in self.splits.values()):
             return None
         left = sum(max(0, (split.asked or 0) - split.done) for split in self.splits.values())
         return left * self.recent_s / self.recent
@@ -127,7 +127,7 @@ def read_status(directory: str, splits: tuple[str, ...] = (), now: datetime | No
         else now - _RATE_WINDOW
     )
     since_text = since.isoformat(timespec="seconds")
-    status = Status(directory, {}, recent_s=(now - since).total_seconds())
+    status = Status(directory, {}, recent_s=max(0.0, (now - since).total_seconds()))
     for split, planned in plan["splits"].items():
         if not splits or split in splits:
             beyond = planned.get("beyond_limit", 0)
