@@ -11,7 +11,7 @@ from beam_pipeline import files
 from beam_pipeline.config import Config, ConfigError
 from beam_pipeline.fingerprint import check_settings
 from beam_pipeline.job import Job
-from beam_pipeline.planning.estimates import SplitPlan, failures
+from beam_pipeline.planning.estimates import Elsewhere, SplitPlan, failures
 from beam_pipeline.planning.measuring import MeasuredClip
 from beam_pipeline.summary import duration_text, plural, size_text
 
@@ -31,6 +31,17 @@ def shard_warnings(splits: Sequence[SplitPlan]) -> Iterator[str]:
             )
 
 
+def idle_warnings(splits: Sequence[SplitPlan], elsewhere: Elsewhere) -> Iterator[str]:
+    """Yields that machines have nothing to do, where there are fewer shards than processors."""
+    shards = sum(min(split.shards, split.to_make) for split in splits)
+    if 0 < shards < elsewhere.processors:
+        machines = elsewhere.machines
+        yield (
+            f"{plural(machines.count, 'machine')} {machines.machine_type} have {elsewhere.processors} processors for "
+            f"{plural(shards, 'shard')}: a shard can't be split, so the others would have nothing to do"
+        )
+
+
 def list_warnings(splits: Sequence[SplitPlan], source: str) -> Iterator[str]:
     """Yields what is wrong with lists, and what the store lacks of them."""
     for split in splits:
@@ -48,8 +59,8 @@ def list_warnings(splits: Sequence[SplitPlan], source: str) -> Iterator[str]:
             share = split.missing / split.clips
             hint = ": is source.store the right one for these lists?" if share > _MANY_MISSING else ""
             yield (
-                f"{split.split}: {plural(split.missing, 'clip')} of {split.clips:,} ({share:.1%}) have no {what} in "
-                f"the store and will be not_found{hint}"
+                f"{split.split}: {plural(split.missing, 'clip')} of {split.clips:,} ({share:.1%}) without a {what} in "
+                f"the store will be not_found{hint}"
             )
 
 

@@ -83,7 +83,9 @@ def make_plan(
         measured = measure_sample(job, candidates, options.get_all_options(drop_default=True) if remote else None)
     summary = SampleSummary(len(measured), failures(measured), time.monotonic() - started) if measured else None
     basis = measured or _typical(job, censuses)
-    return _plan(config, job, censuses, basis, summary, machines, prices, None if runner in _LOCAL_RUNNERS else runner)
+    remote_runner = None if runner in _LOCAL_RUNNERS else runner
+    machines_are_meant = workers is not None or remote_runner is not None
+    return _plan(config, job, censuses, basis, summary, machines, machines_are_meant, prices, remote_runner)
 
 
 def _plan(
@@ -93,6 +95,7 @@ def _plan(
     basis: Sequence[MeasuredClip],
     sample: SampleSummary | None,
     machines: Machines,
+    machines_are_meant: bool,
     prices: PriceTable,
     runner: str | None,
 ) -> Plan:
@@ -107,11 +110,13 @@ def _plan(
     made = read_status(job.directory, tuple(job.num_shards))
     made_bytes = sum(split.bytes for split in made.splits.values()) if made else 0
     largest = max((census.largest_bytes for census in censuses), default=0)
+    elsewhere = plan_elsewhere(splits, work, record_bytes.value, machines, prices)
     clips = sum(census.clips for census in censuses)
     warnings = [
         *advice.list_warnings(splits, job.source.kind),
         *(advice.sample_warnings(basis, job.media.audio is not None, job.limits.memory_mib) if sample else ()),
         *advice.shard_warnings(splits),
+        *(advice.idle_warnings(splits, elsewhere) if machines_are_meant else ()),
         *advice.disk_warnings(job, splits, made_bytes, fetch_bytes, largest),
         *advice.contradictions(config, job, runner, clips, fetch_s),
     ]
@@ -131,7 +136,7 @@ def _plan(
         fetch_s=fetch_s,
         workers=job.workers,
         wall_s=total([clip.wall_s for clip in basis], count, of_typical).times(1 / job.workers),
-        elsewhere=plan_elsewhere(splits, work, record_bytes.value, machines, prices),
+        elsewhere=elsewhere,
         warnings=tuple(warnings),
     )
 

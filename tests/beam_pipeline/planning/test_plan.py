@@ -76,7 +76,7 @@ def test_people_are_told_what_is_missing_and_how_far_off_it_may_be(
     assert "train: 6 clips of 1 class, 1 without a file; 6 shards of about" in shown
     assert "± is the standard error that such a sample leaves" in shown
     assert "warning: train: no clip of 2 of the 3 classes: 'kissing', 'yoga'" in shown
-    assert "warning: train: 1 clip of 6 (16.7%) have no file in the store" in shown
+    assert "warning: train: 1 clip of 6 (16.7%) without a file in the store will be not_found" in shown
     assert "Take splits.train.shards: 1" in shown
     assert "10 machines n1-standard-1" in shown
 
@@ -86,6 +86,15 @@ def test_machines_are_those_of_beams_options(store: Path, tmp_path: Path, capsys
     planned = plan(capsys, words, "--sample", "1", "--workers", "3", "--disk_size_gb=50")["elsewhere"]
     assert planned["machines"] == {"count": 3, "machine_type": "n2-standard-4", "disk_gib": 50.0, "speed": 1.0}
     assert planned["processors"] == 12
+
+
+def test_machines_that_would_have_nothing_to_do_are_told(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    planned = plan(capsys, options(store, tmp_path), "--sample", "1", "--workers", "3")
+    assert [w for w in planned["warnings"] if "3 processors for 1 shard" in w]
+    planned = plan(capsys, options(store, tmp_path), "--sample", "1", "--workers", "1")
+    assert not [w for w in planned["warnings"] if "processors for" in w]
 
 
 @pytest.mark.parametrize(
@@ -134,7 +143,7 @@ def test_a_store_without_a_single_clip_plans_nothing_and_says_why(
     (tmp_path / "empty").mkdir()
     planned = plan(capsys, options(store, tmp_path, f"source.store={tmp_path / 'empty'}"))
     assert planned["record_bytes"]["value"] == 0
-    assert any("6 clips of 6 (100.0%) have no file in the store" in warning for warning in planned["warnings"])
+    assert any("6 clips of 6 (100.0%) without a file in the store" in warning for warning in planned["warnings"])
 
 
 def test_a_disk_that_is_too_small_is_told(
