@@ -31,10 +31,11 @@ from beam_pipeline.consistency import (
     wrong_ledger,
 )
 from beam_pipeline.json_files import read_object
-from beam_pipeline.ledger import LedgerRow, StateRow, read_state, state_path, write_state
+from beam_pipeline.ledger import LedgerRow, ShardState, StateRow, read_state, state_path, write_state
 from beam_pipeline.pool import ChildPool, Task
 from beam_pipeline.record_check import Described
 from beam_pipeline.shard_check import Problem, verify_records, verify_shard
+from beam_pipeline.state_rescue import rescued_state
 from beam_pipeline.summary import plural, size_text
 from beam_pipeline.tfrecord import FRAMING_BYTES
 from beam_pipeline.verify_process import prepare_verifier
@@ -42,6 +43,8 @@ from tf_data import contract
 
 _SHARD_CPU_S, _SHARD_WALL_S = 24 * 3600.0, 7 * 24 * 3600.0  # nothing hangs here; a store may be slow
 _SHOWN = 20  # problems of one file
+_STATE_IS_GONE = "its state is gone or damaged: bring it back, or have another made from the ledger by --mark"
+_ALL_IS_GONE = "its state and the ledger are gone or damaged: bring one back, or delete the shard to have it made anew"
 _SETTINGS_RE = re.compile(r"settings-(?P<split>\w+)\.json")
 _INFO_RE = re.compile(r"info-(?P<split>\w+)\.json")
 
@@ -170,28 +173,46 @@ def verify(
 def mark(verified: Verified) -> Verified:
     """Has the next run make anew what is broken: the shard counts as unfinished, its broken records as lost.
 
-    Records that are right are kept, also those of clips that have gone from the store.
-
-    A shard whose state is gone or damaged can't be marked.
+    Records that are right are kept, also those of clips that have gone from the store. Where a shard's state is gone or
+    damaged, and all else of the shard is right, there is a new one, from the ledger.
 
     Raises:
       OSError: a state can't be written.
     """
-    broken: dict[str, set[str]] = {}
+    problems: dict[str, list[Problem]] = {}
     for problem in verified.problems:
-        broken.setdefault(problem.file, set()).add(problem.clip_id)
+        problems.setdefault(problem.file, []).append(problem)
     marked = 0
-    for file, clip_ids in broken.items():
+    for file, of_shard in problems.items():
         if not (parsed := contract.parse_shard_file(file)):
             continue
         path = state_path(verified.directory, *parsed[1:])
         state = read_state(path)
-        if state is None or not state.sealed:
+        if state is None:
+            state = _rescued(verified, of_shard, *parsed[1:])
+        elif state.sealed:
+            broken = {problem.clip_id for problem in of_shard}
+            rows = (replace(row, file="") if row.row.clip_id in broken else row for row in state.rows)
+            state = replace(state, sealed=False, rows=tuple(rows))
+        else:
             continue
-        rows = (replace(row, file="") if row.row.clip_id in clip_ids else row for row in state.rows)
-        write_state(path, replace(state, sealed=False, rows=tuple(rows)))
-        marked += 1
+        if state:
+            write_state(path, state)
+            marked += 1
     return replace(verified, marked=marked)
+
+
+def _rescued(verified: Verified, problems: list[Problem], split: str, shard: int, num_shards: int) -> ShardState | None:
+    settings = read_object(_settings_path(verified.directory, split))
+    if settings is None or [problem.what for problem in problems] != [_STATE_IS_GONE]:
+        return None
+    described = describe(verified.directory, verified.name, split)
+    rows = Ledger(verified.directory, split, num_shards).rows(shard)  # which have just been read
+    return rescued_state(verified.directory, described, shard, num_shards, rows, settings["source"]["trimmed"])
+
+
+def _settings_path(directory: str, split: str) -> str:
+    return files.join(directory, contract.STATE_DIR, f"settings-{split}.json")
 
 
 def describe(directory: str, name: str, split: str) -> Described:
@@ -211,8 +232,7 @@ def _splits_in(directory: str) -> list[str]:
 
 
 def _verify_split(directory: str, split: str, pool: ChildPool) -> Verified:
-    settings_file = f"{contract.STATE_DIR}/settings-{split}.json"
-    settings = read_object(files.join(directory, *settings_file.split("/")))
+    settings = read_object(_settings_path(directory, split))
     info = read_object(files.join(directory, contract.info_file(split)))
     known = settings or info or {}
     name, num_shards = known.get("name"), known.get("shards", known.get("num_shards"))
@@ -221,8 +241,9 @@ def _verify_split(directory: str, split: str, pool: ChildPool) -> Verified:
         return Verified(directory, "?", (split,), 0, 0, 0, False, (problem,))
     described = describe(directory, name, split)
     problems: list[Problem] = []
-    if settings is None and files.size(files.join(directory, *settings_file.split("/"))) is not None:
-        problems.append(Problem(settings_file, "is damaged: bring it back, or make all anew with --overwrite"))
+    if settings is None and files.size(_settings_path(directory, split)) is not None:
+        name_there = f"{contract.STATE_DIR}/settings-{split}.json"
+        problems.append(Problem(name_there, "is damaged: bring it back, or make all anew with --overwrite"))
     ledger = index = None
     try:
         ledger = Ledger(directory, split, num_shards)
@@ -284,8 +305,7 @@ def _verify_by_ledger(claims: _Claims) -> FoundShard:
     """Reads a shard whose state is not there: what should be in it is in the ledger, which has no offsets."""
     problems = []
     if claims.has_states:
-        what = "its state is gone or damaged: bring it back, or delete the shard to have it made anew from the store"
-        problems.append(Problem(claims.file, what))
+        problems.append(Problem(claims.file, _ALL_IS_GONE if claims.ledger is None else _STATE_IS_GONE))
     if claims.ledger is None:
         return FoundShard(problems)
     made = sorted((row for row in claims.ledger if row.status == "ok"), key=lambda row: row.position)

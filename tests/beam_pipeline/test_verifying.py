@@ -323,12 +323,30 @@ def test_without_marking_nothing_is_changed(there: DataSet, capsys: pytest.Captu
     assert {path: path.read_bytes() for path in there.out.rglob("*") if path.is_file()} == before
 
 
-def test_a_state_that_is_gone_is_told_with_what_to_do(there: DataSet, capsys: pytest.CaptureFixture[str]) -> None:
-    before = there.files()
+def test_a_state_that_is_gone_is_made_anew_from_the_ledger_and_keeps_records_without_their_clips(
+    there: DataSet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, fates, rows = there.files(), there.fates(), there.state(0).rows
     Path(there.state_path(0)).write_text("{")
-    status, ((file, _, what),) = verify(there, capsys, "--mark")
-    assert (status, file) == (1, SHARD)
-    assert "delete the shard to have it made anew" in what
+    ((file, _, what),) = verify(there, capsys, "--mark")[1]
+    assert (file, "its state is gone or damaged" in what) == (SHARD, True)
+    made_from = [(row.row.clip_id, row.source_bytes, row.source_crc32c, row.trimmed) for row in there.state(0).rows]
+    assert made_from == [(row.row.clip_id, row.source_bytes, row.source_crc32c, row.trimmed) for row in rows]
+    shutil.rmtree(there.store)
+    there.store.mkdir()
+    there.run()
+    assert there.files() == before
+    assert there.fates() == fates
+
+
+def test_a_state_that_is_gone_with_the_ledger_is_told_with_what_to_do(
+    there: DataSet, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = there.files()
+    Path(there.state_path(0)).unlink()
+    (there.out / "clips-train.parquet").unlink()
+    problems = {file: what for file, _, what in verify(there, capsys, "--mark")[1]}
+    assert "delete the shard to have it made anew" in problems[SHARD]
     there.shard(0).unlink()
     there.run()
     assert there.files() == before
