@@ -112,8 +112,8 @@ def _before(job: Job, split: str, shard: int, path: str) -> ShardState | None:
         if sizes[name]:
             raise RunError(
                 f"{job.directory}: {name} is there, but its state {path} is gone or damaged, so that nobody knows what "
-                "it holds. Bring the state back, have verify --mark make one from the ledger, or delete the shard to have "
-                "it made anew from the store"
+                "it holds. Bring the state back, have verify --mark make one from the ledger, or delete the shard, "
+                "which is then made anew from the store"
             )
         return None
 
