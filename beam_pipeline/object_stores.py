@@ -9,6 +9,7 @@ directly. Any other file system of Beam's is used as it is.
 from __future__ import annotations
 
 import copy
+import logging
 import os
 import shutil
 import threading
@@ -125,7 +126,13 @@ def _new_amazon(options: Any) -> Any:
             self.client.client.put_object(Bucket=bucket, Key=key, Body=source)
 
     os.environ.setdefault("AWS_MAX_ATTEMPTS", _S3_ATTEMPTS)
+    logging.getLogger().addFilter(_is_not_of_s3io)
     return Amazon(options=options)
+
+
+def _is_not_of_s3io(record: logging.LogRecord) -> bool:
+    """Of what it raises, Beam's S3 client says to the root logger that there is an error 3."""
+    return record.module != "s3io"
 
 
 _NEW_CLIENTS = {"gs": _new_google, "s3": _new_amazon}

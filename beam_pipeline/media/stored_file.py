@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import tempfile
 from collections.abc import Iterator
 from typing import BinaryIO, cast
@@ -56,22 +57,26 @@ def _download(path: str, size: int, target: BinaryIO) -> int:
 
     try:
         with files.open_for_reading(path) as file:
-            crc32c = _copy(file, target)
+            there = file.seek(0, io.SEEK_END)
+            file.seek(0)
+            crc32c = _copy(file, target, min(size, there))  # asked beyond its end, a store is asked once more
     except FileNotFoundError as error:
         raise ClipError("not_found", "the file has gone since the store was listed") from error
     except Exception as error:
         if not is_of_store(error) or getattr(error, "errno", None) in _DISK_FULL:
             raise
         raise ClipError("network", f"can't be read from the store: {' '.join(str(error).split())[:200]}") from error
-    if target.tell() != size:
-        raise ClipError("network", f"{target.tell()} bytes came from the store, which had listed {size}")
+    if there != size or target.tell() != size:
+        raise ClipError("network", f"{target.tell()} of {there} bytes came from the store, which had listed {size}")
     return crc32c
 
 
-def _copy(source: BinaryIO, target: BinaryIO | None = None) -> int:
+def _copy(source: BinaryIO, target: BinaryIO | None = None, size: int | None = None) -> int:
     checksum = google_crc32c.Checksum()
-    while chunk := source.read(_CHUNK):
+    while chunk := source.read(_CHUNK if size is None else min(_CHUNK, size)):
         checksum.update(chunk)
+        if size is not None:
+            size -= len(chunk)
         if target is not None:
             target.write(chunk)
     return int.from_bytes(checksum.digest(), "big")

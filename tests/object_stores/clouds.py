@@ -25,6 +25,8 @@ class Cloud:
       proxy: through which its clients see it.
       environment: what their environment says.
       client: a client of its own kind that sees it as it is, past the proxy.
+      uploader: one that sees it through the proxy: Google's answers to whoever asks of an object say where its bytes are
+        to be had, and that is where they were brought to.
     """
 
     scheme: str
@@ -32,6 +34,7 @@ class Cloud:
     proxy: FaultyProxy
     environment: dict[str, str]
     client: Any
+    uploader: Any
 
     @property
     def url(self) -> str:
@@ -39,9 +42,9 @@ class Cloud:
 
     def put(self, name: str, content: bytes) -> None:
         if self.scheme == "gs":
-            self.client.bucket(self.bucket).blob(name).upload_from_string(content)
+            self.uploader.bucket(self.bucket).blob(name).upload_from_string(content)
         else:
-            self.client.put_object(Bucket=self.bucket, Key=name, Body=content)
+            self.uploader.put_object(Bucket=self.bucket, Key=name, Body=content)
 
     def delete(self, name: str) -> None:
         if self.scheme == "gs":
@@ -95,13 +98,12 @@ def google(folder: Path) -> Iterator[Cloud]:
             "GOOGLE_CLOUD_PROJECT": "of-a-test",
             "NO_GCE_CHECK": "true",
         }
-        client = storage.Client(
-            project="of-a-test",
-            credentials=AnonymousCredentials(),
-            client_options={"api_endpoint": f"http://127.0.0.1:{port}"},
+        client, uploader = (
+            storage.Client("of-a-test", AnonymousCredentials(), client_options={"api_endpoint": url})
+            for url in (f"http://127.0.0.1:{port}", proxy.url)
         )
         client.create_bucket("bucket")
-        yield Cloud("gs", "bucket", proxy, environment, client)
+        yield Cloud("gs", "bucket", proxy, environment, client, uploader)
 
 
 def _start_google() -> int:
@@ -152,6 +154,6 @@ def amazon() -> Iterator[Cloud]:
             }
             client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}", **keys)
             client.create_bucket(Bucket="bucket")
-            yield Cloud("s3", "bucket", proxy, environment, client)
+            yield Cloud("s3", "bucket", proxy, environment, client, client)
     finally:
         server.stop()
