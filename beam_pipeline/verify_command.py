@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator, Sequence
 
@@ -11,7 +12,8 @@ from beam_pipeline import files
 from beam_pipeline.job import RunError, writing_to
 from beam_pipeline.locks import not_written, written_by_one
 from beam_pipeline.media.process import use_store_options
-from beam_pipeline.pool import PoolError
+from beam_pipeline.pool import ChildPool, PoolError
+from beam_pipeline.verify_process import prepare_verifier
 from beam_pipeline.verifying import Verified, data_sets_in, mark, verify
 from tf_data import contract
 
@@ -33,14 +35,18 @@ def verify_data_sets(
     """
     options = PipelineOptions(list(beam_args)).get_all_options(drop_default=True)
     splits = [contract.canonical_split(split) for split in splits]
-    workers = len(os.sched_getaffinity(0))
     if not all(map(files.is_local, folders)):
         use_store_options(options)
     for directory in [found for folder in folders for found in data_sets_in(folder)]:
         state_dir = files.join(directory, contract.STATE_DIR)
         with written_by_one(state_dir, "data_dir") if marking else not_written(state_dir):
+            prepare = functools.partial(prepare_verifier, None if files.is_local(directory) else options)
             try:
-                verified = verify(directory, splits, workers, None if files.is_local(directory) else options)
+                pool = ChildPool(len(os.sched_getaffinity(0)), None, prepare)
+                try:
+                    verified = verify(directory, splits, pool)
+                finally:
+                    pool.close()
             except PoolError as error:
                 raise RunError(str(error)) from error
             with writing_to(directory):

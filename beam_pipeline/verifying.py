@@ -6,14 +6,12 @@ It is read in child processes, a shard at a time. What is broken can be marked, 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -32,13 +30,12 @@ from beam_pipeline.consistency import (
 )
 from beam_pipeline.json_files import read_object
 from beam_pipeline.ledger import LedgerRow, ShardState, StateRow, read_state, state_path, write_state
-from beam_pipeline.pool import ChildPool, Task
+from beam_pipeline.pool import Pool, Task
 from beam_pipeline.record_check import Described
 from beam_pipeline.shard_check import Problem, verify_records, verify_shard
 from beam_pipeline.state_rescue import rescued_state
 from beam_pipeline.summary import plural, size_text
 from beam_pipeline.tfrecord import FRAMING_BYTES
-from beam_pipeline.verify_process import prepare_verifier
 from tf_data import contract
 
 _SHARD_CPU_S, _SHARD_WALL_S = 24 * 3600.0, 7 * 24 * 3600.0  # nothing hangs here; a store may be slow
@@ -133,31 +130,24 @@ def _versions_in(folder: str, depth: int) -> list[str]:
     return [found for path in below for found in _versions_in(path, depth - 1)]
 
 
-def verify(
-    directory: str, splits: Sequence[str], workers: int, store_options: dict[str, Any] | None = None
-) -> Verified:
+def verify(directory: str, splits: Sequence[str], pool: Pool) -> Verified:
     """Reads a whole version of a data set and compares all of its files with each other.
 
     Args:
       directory: of the version.
       splits: those to verify; none: all.
-      workers: child processes.
-      store_options: Beam's pipeline options, without which child processes can't read a remote directory.
+      pool: where shards are read.
 
     Raises:
       VerifyError: a split is not there.
-      PoolError: child processes can't be started.
+      PoolError: child processes can't work.
     """
     there = _splits_in(directory)
     for split in splits:
         if split not in there:
             raise VerifyError(f"{directory}: there is no split {split}, only {', '.join(there)}")
     chosen = [split for split in there if not splits or split in splits]
-    pool = ChildPool(workers, None, functools.partial(prepare_verifier, store_options))
-    try:
-        parts = [_verify_split(directory, split, pool) for split in chosen]
-    finally:
-        pool.close()
+    parts = [_verify_split(directory, split, pool) for split in chosen]
     return Verified(
         directory=directory,
         name=parts[0].name,
@@ -231,7 +221,7 @@ def _splits_in(directory: str) -> list[str]:
     return sorted({match["split"] for match in matches if match})
 
 
-def _verify_split(directory: str, split: str, pool: ChildPool) -> Verified:
+def _verify_split(directory: str, split: str, pool: Pool) -> Verified:
     settings = read_object(_settings_path(directory, split))
     info = read_object(files.join(directory, contract.info_file(split)))
     known = settings or info or {}

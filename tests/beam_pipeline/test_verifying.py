@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,12 +19,13 @@ from beam_pipeline import cli
 from beam_pipeline.config import load_config
 from beam_pipeline.ledger import LedgerRow, ShardState, read_state, state_path, write_state
 from beam_pipeline.locks import written_by_one
+from beam_pipeline.pool import Task
 from beam_pipeline.record_check import Described, wrong_with
 from beam_pipeline.records import SequenceExample
 from beam_pipeline.run import run
 from beam_pipeline.shard_check import verify_shard
 from beam_pipeline.tfrecord import ShardWriter, read_records
-from beam_pipeline.verifying import describe
+from beam_pipeline.verifying import Verified, describe, mark, verify
 from tests.beam_pipeline.clips_on_disk import write_clip, write_list
 
 CLIPS = [f"clip{n:07d}_{n:06d}_{n + 1:06d}" for n in range(6)]
@@ -88,11 +90,22 @@ def there(made: DataSet) -> Iterator[DataSet]:
     kept.rename(made.folder)
 
 
-def verify(there: DataSet, capsys: pytest.CaptureFixture[str], *extra: str) -> tuple[int, list[tuple[str, str, str]]]:
-    """Returns the exit status, and file, clip and what is wrong of each problem."""
-    status = cli.main(["verify", "--json", str(there.out), *extra])
-    (line,) = capsys.readouterr().out.splitlines()
-    return status, [(each["file"], each["clip_id"], each["what"]) for each in json.loads(line)["problems"]]
+class HerePool:
+    """Runs tasks in this process."""
+
+    def map(self, tasks: Iterable[tuple[Any, Task | None]]) -> Iterator[tuple[Any, Any]]:
+        for key, task in tasks:
+            assert task
+            yield key, task.function(task.argument)
+
+
+def found(there: DataSet) -> Verified:
+    return verify(str(there.out), [], HerePool())
+
+
+def told(verified: Verified) -> list[tuple[str, str, str]]:
+    """Returns file, clip and what is wrong of each problem."""
+    return [(problem.file, problem.clip_id, problem.what) for problem in verified.problems]
 
 
 def test_what_a_run_left_is_right(there: DataSet, capsys: pytest.CaptureFixture[str]) -> None:
@@ -136,12 +149,12 @@ def test_a_data_set_at_which_a_run_is_at_work_is_left_alone(there: DataSet, caps
     assert "a run is at work there" in capsys.readouterr().err
 
 
-def test_a_copy_without_state_is_verified_by_its_ledger(there: DataSet, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_copy_without_state_is_verified_by_its_ledger(there: DataSet) -> None:
     shutil.rmtree(there.out / "state")
-    assert verify(there, capsys) == (0, [])
+    assert told(found(there)) == []
     flip(there.shard(1), 100)
-    status, ((file, _, what),) = verify(there, capsys)
-    assert (status, file) == (1, there.shard(1).name)
+    ((file, _, what),) = told(found(there))
+    assert file == there.shard(1).name
     assert "checksum" in what
 
 
@@ -275,42 +288,37 @@ SHARD, SHARDS = "tiny-train.tfrecord-00000-of-00002", {f"tiny-train.tfrecord-000
 )
 def test_damage_is_found_and_the_next_run_mends_it(
     there: DataSet,
-    capsys: pytest.CaptureFixture[str],
     damage: Callable[[DataSet], None],
     files: set[str],
     what: str,
 ) -> None:
     before, fates = there.files(), there.fates()
     damage(there)
-    status, problems = verify(there, capsys, "--mark")
-    assert status == 1
+    problems = told(mark(found(there)))
     assert {file for file, _, _ in problems} - {"labels.txt"} == files - {"labels.txt"}
     assert any(what in each for file, _, each in problems if file in files)
     there.run()
-    assert verify(there, capsys) == (0, [])
+    assert told(found(there)) == []
     assert there.files() == before
     assert there.fates() == fates
 
 
-def test_each_broken_record_is_named_and_no_other(there: DataSet, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_broken_record_is_named_and_no_other(there: DataSet) -> None:
     flip_every_record(there)
     names = {row.row.clip_id for row in there.state(0).rows if row.row.status == "ok"}
     assert len(names) > 1
-    _, problems = verify(there, capsys)
-    assert {clip for _, clip, _ in problems} == names
+    assert {clip for _, clip, _ in told(found(there))} == names
 
 
-def test_records_that_are_right_outlive_a_broken_neighbour_without_their_clips(
-    there: DataSet, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_records_that_are_right_outlive_a_broken_neighbour_without_their_clips(there: DataSet) -> None:
     row, *others = [row for row in there.state(0).rows if row.row.status == "ok"]
     kept = list(read_records(str(there.shard(0))))[1:]
     flip(there.shard(0), row.offset + 100)
     shutil.rmtree(there.store)
     there.store.mkdir()
-    assert verify(there, capsys, "--mark")[0] == 1
+    assert mark(found(there)).marked == 1
     there.run()
-    assert verify(there, capsys) == (0, [])
+    assert told(found(there)) == []
     assert list(read_records(str(there.shard(0)))) == kept
     assert {clip for clip, reason in there.fates().items() if reason} == {MISSING, row.row.clip_id}
     assert others
@@ -319,16 +327,18 @@ def test_records_that_are_right_outlive_a_broken_neighbour_without_their_clips(
 def test_without_marking_nothing_is_changed(there: DataSet, capsys: pytest.CaptureFixture[str]) -> None:
     flip_every_record(there)
     before = {path: path.read_bytes() for path in there.out.rglob("*") if path.is_file()}
-    assert verify(there, capsys)[0] == 1
+    assert cli.main(["verify", "--json", str(there.out)]) == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["problems"]
     assert {path: path.read_bytes() for path in there.out.rglob("*") if path.is_file()} == before
 
 
 def test_a_state_that_is_gone_is_made_anew_from_the_ledger_and_keeps_records_without_their_clips(
-    there: DataSet, capsys: pytest.CaptureFixture[str]
+    there: DataSet,
 ) -> None:
     before, fates, rows = there.files(), there.fates(), there.state(0).rows
     Path(there.state_path(0)).write_text("{")
-    ((file, _, what),) = verify(there, capsys, "--mark")[1]
+    ((file, _, what),) = told(mark(found(there)))
     assert (file, "its state is gone or damaged" in what) == (SHARD, True)
     made_from = [(row.row.clip_id, row.source_bytes, row.source_crc32c, row.trimmed) for row in there.state(0).rows]
     assert made_from == [(row.row.clip_id, row.source_bytes, row.source_crc32c, row.trimmed) for row in rows]
@@ -339,32 +349,27 @@ def test_a_state_that_is_gone_is_made_anew_from_the_ledger_and_keeps_records_wit
     assert there.fates() == fates
 
 
-def test_a_state_that_is_gone_with_the_ledger_is_told_with_what_to_do(
-    there: DataSet, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_state_that_is_gone_with_the_ledger_is_told_with_what_to_do(there: DataSet) -> None:
     before = there.files()
     Path(there.state_path(0)).unlink()
     (there.out / "clips-train.parquet").unlink()
-    problems = {file: what for file, _, what in verify(there, capsys, "--mark")[1]}
+    problems = {file: what for file, _, what in told(mark(found(there)))}
     assert "delete the shard to have it made anew" in problems[SHARD]
     there.shard(0).unlink()
     there.run()
     assert there.files() == before
 
 
-def test_a_shard_of_another_count_would_be_read_too(there: DataSet, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_shard_of_another_count_would_be_read_too(there: DataSet) -> None:
     shutil.copy(there.shard(0), there.out / "tiny-train.tfrecord-00000-of-00004")
-    assert verify(there, capsys) == (
-        1,
-        [("tiny-train.tfrecord-00000-of-00004", "", "is none of the 2 shards of train: delete it")],
-    )
+    assert told(found(there)) == [
+        ("tiny-train.tfrecord-00000-of-00004", "", "is none of the 2 shards of train: delete it")
+    ]
 
 
-def test_a_run_that_is_not_finished_is_told(there: DataSet, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_that_is_not_finished_is_told(there: DataSet) -> None:
     write_state(there.state_path(0), replace(there.state(0), sealed=False))
-    status, problems = verify(there, capsys)
-    assert status == 1
-    assert (SHARD, "", "is not finished: run again") in problems
+    assert (SHARD, "", "is not finished: run again") in told(found(there))
 
 
 Change = Callable[[SequenceExample], None]  # type: ignore[valid-type]
