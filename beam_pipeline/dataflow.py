@@ -39,6 +39,10 @@ class NoSummary(Exception):  # noqa: N818 - nothing went wrong
         self.exit_status = exit_status
 
 
+class JobFailed(Exception):  # noqa: N818 - as Dataflow says
+    """Dataflow gave a job up; the message has what it says of it, which may be the traceback of a worker."""
+
+
 def is_asked(pipeline: beam.Pipeline) -> bool:
     """Whether a pipeline is to run on Dataflow."""
     return type(pipeline.runner).__name__ == "DataflowRunner"
@@ -59,7 +63,7 @@ def prepare(pipeline: beam.Pipeline, job: Job) -> None:
             "--runner=DataflowRunner needs Google's clients: pip install 'apache-beam[gcp]', of Beam's version here"
         ) from None
     problems = [
-        f"{key}: is on this machine, where Dataflow's workers can't reach it: put it on gs://, got {path!r}"
+        f"{key} is on this machine, where Dataflow's workers can't reach it: put it on gs://, got {path!r}"
         for key, path in _paths(job)
         if files.is_local(path)
     ]
@@ -92,7 +96,8 @@ def run(pipeline: beam.Pipeline) -> None:
     """Submits a job and waits for its end.
 
     Raises:
-      RunError: it could not be submitted or failed, or there is no word of it any more.
+      RunError: it could not be submitted, or there is no word of it any more.
+      JobFailed: it failed.
       NoSummary: it was submitted and is left to itself (`--no_wait_until_finish`, a signal), was cancelled, or was only
         to be described (`--template_location`, `--dry_run`).
     """
@@ -104,8 +109,8 @@ def run(pipeline: beam.Pipeline) -> None:
     print(f"Dataflow job {follow}", file=sys.stderr, flush=True)
     if pipeline.options.view_as(StandardOptions).no_wait_until_finish:
         raise NoSummary("it was submitted, and nobody waits for it: the status command tells how far it is", 0)
-    ended: Future[Any] = Future()
-    threading.Thread(target=_wait, args=(result, ended), name="dataflow", daemon=True).start()
+    ended: Future[str] = Future()
+    threading.Thread(target=_wait, args=(pipeline.runner, result, ended), name="dataflow", daemon=True).start()
     while not ended.done():
         if stopping.wait(_POLL_S):
             raise NoSummary(
@@ -114,7 +119,16 @@ def run(pipeline: beam.Pipeline) -> None:
                 3,
             )
     if error := ended.exception():
-        _raise(error, result, pipeline)
+        raise RunError(
+            f"no word from Dataflow any more: {error}. The job may go on all the same: {follow}\n"
+            f"The status command tells how far it is. Once it has ended, {_GO_ON}"
+        ) from error
+    state = ended.result()
+    if state in (PipelineState.CANCELLED, PipelineState.DRAINED, PipelineState.UPDATED):
+        raise NoSummary(f"the Dataflow job was {state.lower()}. What was made is kept: {_GO_ON}", 3)
+    if state != PipelineState.DONE:
+        why = getattr(pipeline.runner, "last_error_msg", None) or "it gave no reason"
+        raise JobFailed(f"the Dataflow job failed: {why.strip()}\n{follow}")
 
 
 def _submitted(pipeline: beam.Pipeline) -> Any:
@@ -138,26 +152,13 @@ def _submitted(pipeline: beam.Pipeline) -> Any:
         ) from error
 
 
-def _wait(result: Any, ended: Future) -> None:
+def _wait(runner: Any, result: Any, ended: Future[str]) -> None:
+    """Waits as `result.wait_until_finish` does, whose own thread takes with it why it lost sight of a job."""
     try:
-        ended.set_result(result.wait_until_finish())
-    except BaseException as error:
+        runner.poll_for_job_completion(runner, result, None)
+        ended.set_result(result.state)
+    except Exception as error:
         ended.set_exception(error)
-
-
-def _raise(error: BaseException, result: Any, pipeline: beam.Pipeline) -> None:
-    from apache_beam.runners.dataflow.dataflow_runner import DataflowRuntimeException
-
-    follow = _how_to_follow(result.job_id(), pipeline)
-    if not isinstance(error, DataflowRuntimeException):
-        why = f": {error}" if str(error) and not isinstance(error, AssertionError) else ""
-        raise RunError(
-            f"no word from Dataflow any more{why}. The job may go on all the same: {follow}\n"
-            f"The status command tells how far it is. Once it has ended, {_GO_ON}"
-        ) from error
-    if result.state in (PipelineState.CANCELLED, PipelineState.DRAINED, PipelineState.UPDATED):
-        raise NoSummary(f"the Dataflow job was {result.state.lower()}. What was made is kept: {_GO_ON}", 3)
-    raise error
 
 
 def _how_to_follow(job_id: str, pipeline: beam.Pipeline) -> str:

@@ -21,11 +21,11 @@ from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, 
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineRunner
 
-from beam_pipeline import dataflow, files
+from beam_pipeline import dataflow, engines, files
 from beam_pipeline.annotations import AnnotationError, Scan, Selection, scan
 from beam_pipeline.code_digest import code_digest
 from beam_pipeline.config import Config, ConfigError, chosen_splits
-from beam_pipeline.dataflow import NoSummary
+from beam_pipeline.dataflow import JobFailed, NoSummary
 from beam_pipeline.downloads import DownloadError, cached
 from beam_pipeline.fetching import reshard
 from beam_pipeline.fingerprint import settle_settings
@@ -296,7 +296,7 @@ def _execute(job: Job, pipeline: beam.Pipeline) -> None:
         if dataflow.is_asked(pipeline):
             dataflow.run(pipeline)
         else:
-            pipeline.run().wait_until_finish()
+            engines.run(pipeline)
     except NoSummary:
         raise
     except PoolError as error:
@@ -308,6 +308,8 @@ def _execute(job: Job, pipeline: beam.Pipeline) -> None:
     except Exception as error:
         if quoted := _IN_TRACEBACK_RE.search(str(error)):
             raise RunError(_WHERE_RE.sub("", quoted["message"])) from error
+        if isinstance(error, JobFailed):
+            raise RunError(str(error)) from error
         raise
     finally:
         close_pools()
