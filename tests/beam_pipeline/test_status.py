@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from beam_pipeline import heartbeat
 from beam_pipeline.cli import main
 from beam_pipeline.config import load_config
+from beam_pipeline.fetching import fetch_ledger
 from beam_pipeline.job import Job
 from beam_pipeline.ledger import LedgerRow, ShardState, StateRow, Work, state_path, write_state
 from beam_pipeline.progress import write_plan
@@ -79,6 +82,21 @@ def test_those_that_may_be_stuck_come_first_and_the_rest_is_counted(job: Job) ->
     first = lines.index("    20 shards begun and not finished, 1 of them perhaps stuck:") + 1
     assert lines[first].startswith("      00019: ")
     assert lines[first + 10] == "      and 10 more"
+
+
+def test_a_shard_whose_clips_are_being_fetched_says_that_it_is_at_work(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat, "STATE_INTERVAL_S", 0.01)
+    write_plan(job.fetch_directory, job, {"train": 4})
+    path = Path(state_path(job.fetch_directory, "train", 3, NUM_SHARDS))
+    with fetch_ledger(job, "train", 3, []):
+        while not path.exists():
+            time.sleep(0.01)
+        status = read_status(job.fetch_directory)
+        assert status and [shard.shard for shard in status.splits["train"].at_work] == [3]
+    status = read_status(job.fetch_directory)
+    assert status and status.splits["train"].at_work == []
 
 
 def test_what_an_earlier_run_left_is_not_at_work(job: Job) -> None:
