@@ -30,7 +30,7 @@ def downloads() -> Path:
 
 @pytest.fixture(scope="session")
 def environment(downloads: Path) -> dict[str, str]:
-    """The variables of a shell whose `python` is that of a virtual environment on top of the one that runs the tests."""
+    """The variables of a shell whose `python` is of a virtual environment on top of the one that runs the tests."""
     venv = downloads / "venv"
     if not (venv / "bin" / "python").exists():
         subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
@@ -43,7 +43,11 @@ def environment(downloads: Path) -> dict[str, str]:
     base = f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n"
     (Path(purelib) / "base.pth").write_text(base)
     constraints = Path(__file__).with_name("constraints.txt")
-    return os.environ | {"PATH": f"{venv / 'bin'}:{os.environ['PATH']}", "PIP_CONSTRAINT": str(constraints)}
+    return os.environ | {
+        "PATH": f"{venv / 'bin'}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),  # the code at hand, whatever of it is installed
+        "PIP_CONSTRAINT": str(constraints),
+    }
 
 
 @pytest.fixture(scope="session")

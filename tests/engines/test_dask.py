@@ -5,31 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import time
-from pathlib import Path
 
 import pytest
 
 from tests.engines.conftest import ROOT, set_up
 from tests.engines.pages import commands
 from tests.engines.records import leftovers, outcome
-from tests.engines.scripts import Place
+from tests.engines.scripts import Place, writer_of_a_shard
 
 
 @pytest.fixture(scope="module", autouse=True)
 def dask(environment: dict[str, str]) -> None:
     set_up(commands("dask", "Set up"), ROOT, environment, "Dask")
-
-
-def writer_of_a_shard(data_dir: Path) -> int | None:
-    """Returns the process that has the unfinished file of a shard open, with something in it."""
-    for link in Path("/proc").glob("[0-9]*/fd/*"):
-        try:
-            path = link.readlink()
-            if path.name.endswith(".partial") and path.is_relative_to(data_dir) and path.stat().st_size:
-                return int(link.parts[2])
-        except OSError:
-            continue
-    return None
 
 
 def test_dask_makes_what_the_local_runner_makes(place: Place, local: dict) -> None:
