@@ -26,9 +26,10 @@ def job_server(page: str, runner: str, driver: str, downloads: Path, environment
         return environment | {"JOB_SERVER": done.stdout.splitlines()[-1]}
     jar = downloads / "job_server" / f"{runner}-job-server-{_OLDER_BEAM}.jar"
     if not jar.exists():
+        out = jar.parent / "build"
         build = (
-            f"mvn --quiet --batch-mode --file '{_POM}' package -P{page} -Dout='{jar.parent}' -Drunner={runner} "
-            f"-Dbeam={_OLDER_BEAM} -Dmain={driver}"
+            f"mvn --quiet --batch-mode --file '{_POM}' package -P{page} -Dout='{out}' -Drunner={runner} "
+            f"-Dbeam={_OLDER_BEAM} -Dmain={driver} && mv '{out / jar.name}' '{jar}'"
         )
         set_up(build, downloads, environment, f"a job server of {page}")
     print(f"{page}: the registry has no job server of this Beam; this one is of Beam {_OLDER_BEAM}")
