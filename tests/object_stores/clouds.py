@@ -25,7 +25,7 @@ class Cloud:
       proxy: through which its clients see it.
       environment: what their environment says.
       client: a client of its own kind that sees it as it is, past the proxy.
-      uploader: one that sees it through the proxy: Google's answers to whoever asks of an object say where its bytes are
+      uploader: one that sees it through the proxy: Google's store tells who asks of an object where its bytes are
         to be had, and that is where they were brought to.
     """
 
