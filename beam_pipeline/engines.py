@@ -12,6 +12,7 @@ import apache_beam as beam
 from apache_beam.runners.portability.portable_runner import PortableRunner
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
+from beam_pipeline.dataflow import JobFailed
 from beam_pipeline.pool import stopping
 
 _POLL_S = 0.5
@@ -22,10 +23,10 @@ def run(pipeline: beam.Pipeline) -> None:
 
     Raises:
       KeyboardInterrupt: it was cancelled.
-      Exception: whatever the runner says of a job that failed.
+      JobFailed: the engine did not take the job, or gave it up.
+      Exception: our own, where ours is the engine.
     """
-    with _interrupts_kept_from_job_servers(pipeline):
-        result = pipeline.run()
+    result = _submitted(pipeline)
     if PipelineState.is_terminal(result.state):  # ours works while it submits, and stops by itself
         return
     ended = threading.Event()
@@ -35,11 +36,23 @@ def run(pipeline: beam.Pipeline) -> None:
     except Exception as error:
         if stopping.is_set():
             raise KeyboardInterrupt from error
-        raise
+        if type(error).__module__.startswith(__package__):  # Dask hands over what a worker raised
+            raise
+        raise JobFailed(f"the job failed, and what was made is kept: {error}") from error
     finally:
         ended.set()
     if stopping.is_set():
         raise KeyboardInterrupt
+
+
+def _submitted(pipeline: beam.Pipeline) -> PipelineResult:
+    if not isinstance(pipeline.runner, PortableRunner):
+        return pipeline.run()
+    try:
+        with _interrupts_kept_from_job_servers():
+            return pipeline.run()
+    except Exception as error:  # from a missing jar to a cluster that nobody answers for
+        raise JobFailed(f"{type(pipeline.runner).__name__} did not take the job: {error}") from error
 
 
 def _cancel_when_stopped(result: PipelineResult, ended: threading.Event) -> None:
@@ -52,15 +65,12 @@ def _cancel_when_stopped(result: PipelineResult, ended: threading.Event) -> None
 
 
 @contextlib.contextmanager
-def _interrupts_kept_from_job_servers(pipeline: beam.Pipeline) -> Iterator[None]:
+def _interrupts_kept_from_job_servers() -> Iterator[None]:
     """A terminal's Ctrl-C goes to the job server, too, which then could not cancel a job on a cluster any more.
 
     What is ignored here is ignored by a program that is started meanwhile. Beam then puts a handler of its own in place
     of ours, which would end the job server.
     """
-    if not isinstance(pipeline.runner, PortableRunner):
-        yield
-        return
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
