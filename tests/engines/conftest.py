@@ -75,6 +75,7 @@ def local(tmp_path_factory: pytest.TempPathFactory, films: Path, environment: di
 def _place(folder: Path, films: Path, environment: dict[str, str]) -> Place:
     (folder / "configs").symlink_to(ROOT / "configs")
     (folder / "demo").symlink_to(films)
+    (folder / "flink_logs").mkdir()
     flink = {"FLINK_PID_DIR": str(folder), "FLINK_LOG_DIR": str(folder / "flink_logs")}
     return Place(folder, environment | flink)
 
