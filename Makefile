@@ -8,7 +8,7 @@ READY := $(VENV)/ready
 PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test test-faults test-engines lint types format lock clean
+.PHONY: help demo test test-faults test-engines test-dataflow test-object-stores lint types format lock clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -25,6 +25,33 @@ test-faults: $(READY)  ## kill the job 50 times, and a run over a thousand real 
 
 test-engines: $(READY)  ## run the job on Prism, Dask, Flink and Spark, which it gets into .engines/ (Go, Java and Maven if there)
 	KINETICS_ENGINES=.engines $(RUN) -m pytest tests/engines
+
+DATAFLOW := .engines/dataflow
+
+test-dataflow: $(DATAFLOW)/ready  ## submit the job to a Dataflow of this machine, and do it as its workers would: five minutes
+	KINETICS_WORKER_PYTHON=$(abspath $(DATAFLOW))/worker/bin/python $(DATAFLOW)/driver/bin/python -m pytest tests/dataflow
+
+$(DATAFLOW)/ready: docker/worker/requirements.txt tests/dataflow/requirements.txt
+	@rm -rf $(DATAFLOW)
+	@python3.11 -m venv $(DATAFLOW)/worker
+	@$(DATAFLOW)/worker/bin/pip install --quiet --require-hashes --requirement docker/worker/requirements.txt
+	@python3.11 -m venv $(DATAFLOW)/driver
+	@$(DATAFLOW)/driver/bin/pip install --quiet --require-hashes --requirement docker/worker/requirements.txt
+	@$(DATAFLOW)/driver/bin/pip install --quiet --requirement tests/dataflow/requirements.txt
+	@touch $@
+
+STORES := .engines/object_stores
+
+test-object-stores: $(STORES)/ready  ## run the job on gs:// and s3:// emulated on this machine, and faulty: ten minutes
+	$(STORES)/bin/python -m pytest -n 2 tests/object_stores
+
+$(STORES)/ready: $(READY) tests/object_stores/requirements.txt
+	@rm -rf $(STORES)
+	@$(RUN) -m venv $(STORES)
+	@$(RUN) -c "import sysconfig; print(sysconfig.get_path('purelib'))" > \
+		"$$($(STORES)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/job.pth"
+	@$(STORES)/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/object_stores/requirements.txt
+	@touch $@
 
 lint: $(READY)  ## check format and style
 	$(VENV)/bin/ruff format --check

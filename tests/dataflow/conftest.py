@@ -1,4 +1,7 @@
-"""A Dataflow and a Google Cloud Storage of this machine, and the command line that submits to them."""
+"""A Dataflow and a Google Cloud Storage of this machine, and the command line that submits to them.
+
+`make test-dataflow` makes the environments that this needs, and only then are these tests collected.
+"""
 
 from __future__ import annotations
 
@@ -12,47 +15,50 @@ from pathlib import Path
 import pytest
 
 from tests.dataflow.fake_dataflow import FakeDataflow
+from tests.object_stores.clouds import Cloud, google
 
 ROOT = Path(__file__).parents[2]
+WORKER_PYTHON = os.environ.get("KINETICS_WORKER_PYTHON", "")
+collect_ignore_glob = [] if WORKER_PYTHON else ["test_*.py"]
 IMAGE = "us-central1-docker.pkg.dev/of-a-test/kinetics/worker:1"
 
 
 @pytest.fixture(scope="session")
 def worker_python() -> str:
     """The Python of an environment that holds what docker/worker/requirements.txt pins, and nothing else."""
-    python = os.environ.get("KINETICS_WORKER_PYTHON")
-    if not python:
-        pytest.skip("needs an environment like a Dataflow worker's: make test-dataflow")
-    return python
+    return WORKER_PYTHON
 
 
 @pytest.fixture(scope="session")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
-    pytest.importorskip("google.cloud.dataflow", reason="needs Google's clients: make test-dataflow")
-    from tests.object_stores.clouds import google
-
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     with google(tmp_path_factory.mktemp("google")) as cloud:
         yield cloud
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """This checkout as a package."""
-    folder = tmp_path_factory.mktemp("wheel")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what of this checkout becomes a package."""
+    folder = tmp_path_factory.mktemp("checkout")
     for name in ("beam_pipeline", "tf_data", "configs"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def wheel(checkout: Path) -> Path:
+    """This checkout as a package."""
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "."]
-    subprocess.run(build, cwd=folder, check=True)
-    return next(folder.glob("*.whl"))
+    subprocess.run(build, cwd=checkout, check=True)
+    return next(checkout.glob("*.whl"))
 
 
 Start = Callable[..., subprocess.Popen]
 
 
 @pytest.fixture
-def submit(cloud) -> Start:  # type: ignore[no-untyped-def]
+def submit(cloud: Cloud) -> Start:
     """Starts the real command line on a job for a fake Dataflow, with the overlay that is shipped."""
 
     def start(service: FakeDataflow, *extra: str) -> subprocess.Popen:

@@ -61,7 +61,7 @@ def _install(dependencies: Any, staged: Path) -> None:
         (staged / name).write_bytes(_read(url.url, url.sha256))
     manifest = staged / "extra_packages.txt"
     for package in manifest.read_text().split() if manifest.exists() else ():
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(staged)]
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--upgrade", "--target", str(staged)]
         subprocess.run([*pip, str(staged / package)], check=True)
 
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -16,6 +13,8 @@ import pytest
 from beam_pipeline.demo.mini_kinetics import make_mini_kinetics
 from tests.dataflow.conftest import ROOT, Start
 from tests.dataflow.fake_dataflow import FakeDataflow
+from tests.dataflow.workers import Workers
+from tests.object_stores.clouds import Cloud
 
 _ATTEMPTS = ("attempts", "attempted_at", "source_uri")  # when and where, of which the two runs differ
 
@@ -37,26 +36,7 @@ def options(place: str, data_dir: str) -> list[str]:
     ]
 
 
-@dataclass(frozen=True)
-class Workers:
-    """Does posted jobs by processes of another environment; the packages that come with a job go to `staged`."""
-
-    python: str
-    staged: Path
-    environment: dict[str, str]
-
-    def work(self, job: dict[str, Any]) -> str:
-        path = self.staged.with_suffix(".json")
-        path.write_text(json.dumps(job))
-        command = [sys.executable, str(ROOT / "tests/dataflow/replay.py"), str(path), self.python, str(self.staged)]
-        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | self.environment
-        done = subprocess.run(
-            command, cwd=self.staged.parent, env=environment, capture_output=True, text=True, timeout=600, check=False
-        )
-        return done.stderr[-5000:] if done.returncode else ""
-
-
-def submit_and_work(submit: Start, cloud: Any, workers: Workers, data_dir: str, *extra: str) -> tuple[int, str, str]:
+def submit_and_work(submit: Start, cloud: Cloud, workers: Workers, data_dir: str, *extra: str) -> tuple[int, str, str]:
     with FakeDataflow(work=workers.work) as service:
         process = submit(service, *options(f"{cloud.url}/demo", data_dir), *extra)
         output, error = process.communicate(timeout=900)
@@ -64,7 +44,7 @@ def submit_and_work(submit: Start, cloud: Any, workers: Workers, data_dir: str, 
 
 
 def test_the_staged_job_makes_the_same_bytes(
-    submit: Start, cloud: Any, demo: Path, worker_python: str, wheel: Path, tmp_path: Path
+    submit: Start, cloud: Cloud, demo: Path, worker_python: str, wheel: Path, tmp_path: Path
 ) -> None:
     cloud.put_folder(demo, "demo")
     workers = Workers(worker_python, tmp_path / "staged", cloud.environment)
@@ -91,7 +71,7 @@ def test_the_staged_job_makes_the_same_bytes(
 
 
 def test_without_its_package_the_job_fails_and_says_so(
-    submit: Start, cloud: Any, demo: Path, worker_python: str, tmp_path: Path
+    submit: Start, cloud: Cloud, demo: Path, worker_python: str, tmp_path: Path
 ) -> None:
     cloud.put_folder(demo, "demo")
     workers = Workers(worker_python, tmp_path / "staged", cloud.environment)
@@ -102,7 +82,7 @@ def test_without_its_package_the_job_fails_and_says_so(
 
 
 def test_workers_with_other_code_stop_the_job(
-    submit: Start, cloud: Any, demo: Path, worker_python: str, wheel: Path, tmp_path: Path
+    submit: Start, cloud: Cloud, demo: Path, worker_python: str, wheel: Path, tmp_path: Path
 ) -> None:
     cloud.put_folder(demo, "demo")
     older = tmp_path / "older"
