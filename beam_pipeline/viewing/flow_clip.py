@@ -85,6 +85,10 @@ class FlowClip:
         """Returns the time of a pair's first frame in the source."""
         return self.start_s + float(pair / self.frame_rate)
 
+    def some_pairs(self, most: int) -> list[int]:
+        """Returns up to `most` pairs from the first to the last, those aside whose frame is repeated."""
+        return spread(self.frames[: self.num_pairs + 1], most)
+
     def picture(self, number: int) -> np.ndarray:
         """Returns a frame's pixels, uint8 RGB (height, width, 3); raises `ClipError` for one that is damaged."""
         try:
@@ -287,6 +291,9 @@ def _number(context: dict[str, Any], key: str) -> float:
     return float(values[0]) if values and isinstance(values[0], int | float) else 0.0
 
 
-def spread(num_pairs: int, most: int) -> list[int]:
-    """Returns up to `most` pairs, from the first to the last at even distances."""
-    return sorted({round(pair) for pair in np.linspace(0, num_pairs - 1, min(num_pairs, most))})
+def spread(frames: Sequence[bytes], most: int) -> list[int]:
+    """Returns up to `most` pairs of neighbours at even distances, of those that differ, or of all where none does."""
+    pairs = range(len(frames) - 1)
+    moving = [pair for pair in pairs if frames[pair] != frames[pair + 1]] or pairs
+    places = np.linspace(0, len(moving) - 1, min(len(moving), most))
+    return sorted({moving[round(place)] for place in places})

@@ -21,7 +21,6 @@ from beam_pipeline.viewing.flow_clip import (
     flow_of_images,
     flow_of_record,
     flow_of_video,
-    spread,
 )
 from beam_pipeline.viewing.flow_film import write_flow_film
 from beam_pipeline.viewing.flow_sheet import MOST_PAIRS, draw_flow_sheet, full_px_of
@@ -75,12 +74,14 @@ def view_flow(
     if full_px is not None and suffix == ".flo":
         raise RequestError("--full_px is for pictures: a .flo file has no colours")
     _check_is_new(out, overwrite)
+    if out.exists() and suffix in IMAGE_SUFFIXES and out.parent in {Path(path).parent for path in inputs}:
+        raise RequestError(f"{out}: may be a frame like those beside it; OUT comes last, and is to be elsewhere")
     clip = _open(inputs, config, settings, span, clip_id)
     if suffix == ".flo":
         return _write_flo_files(out, clip, overwrite)
     with new_file(out) as temporary:
         if suffix == ".png":
-            with _progress(len(spread(clip.num_pairs, MOST_PAIRS))) as bar:
+            with _progress(len(clip.some_pairs(MOST_PAIRS))) as bar:
                 sheet = draw_flow_sheet(clip, full_px, bar.update)
             encoded, png = cv2.imencode(".png", sheet[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 6])
             assert encoded
@@ -102,6 +103,8 @@ def _open(
     kind = _kind_of(first)
     if len(inputs) > 1 and (other := next((path for path in inputs if _kind_of(path) != "images"), None)):
         raise RequestError(f"{other}: of several inputs each must be a {', '.join(IMAGE_SUFFIXES)} file")
+    if kind == "images" and len(inputs) < 2:
+        raise RequestError(f"{first}: flow takes two images or more, and OUT after them")
     if kind == "shard":
         if config or settings:
             raise RequestError("a record's flow is there already: leave --config and --set out, they can't change it")

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from beam_pipeline.viewing.arrows import arrow_scale, draw_arrow, draw_arrows
-from beam_pipeline.viewing.flow_clip import FlowClip, spread
+from beam_pipeline.viewing.flow_clip import FlowClip
 from beam_pipeline.viewing.flow_colours import colour_flow, colour_wheel, full_colour_px, without_level
 from beam_pipeline.viewing.lettering import Colour, shortened, write
 
@@ -24,7 +24,7 @@ _ARROWS_A_ROW = 12  # along the longer side of a picture of several, or of half 
 
 def full_px_of(clip: FlowClip) -> float:
     """Returns a length for the full colour that suits the whole clip, looking at no more than a few pairs."""
-    return full_colour_px(np.stack([painted_vectors(clip, pair) for pair in spread(clip.num_pairs, MOST_PAIRS)]))
+    return full_colour_px(np.stack([painted_vectors(clip, pair) for pair in clip.some_pairs(MOST_PAIRS)]))
 
 
 def painted_vectors(clip: FlowClip, pair: int) -> np.ndarray:
@@ -35,14 +35,14 @@ def painted_vectors(clip: FlowClip, pair: int) -> np.ndarray:
 def draw_flow_sheet(
     clip: FlowClip, full_px: float | None = None, on_pair: Callable[[], object] = lambda: None
 ) -> np.ndarray:
-    """Draws up to eight pairs of a clip, from the first to the last, uint8 RGB (height, width, 3).
+    """Draws up to eight pairs of a clip, those aside whose frame is repeated, uint8 RGB (height, width, 3).
 
     Args:
       clip: what is drawn.
       full_px: the length that gets the full colour; None: one that suits what is drawn.
       on_pair: called after each pair whose flow is known.
     """
-    pairs = spread(clip.num_pairs, MOST_PAIRS)
+    pairs = clip.some_pairs(MOST_PAIRS)
     fields = []
     for pair in pairs:
         fields.append(painted_vectors(clip, pair))

@@ -262,4 +262,10 @@ def test_a_damaged_shard_is_an_error(part: str, tmp_path: Path) -> None:
     ("num_pairs", "expected"), [(1, [0]), (3, [0, 1, 2]), (8, [*range(8)]), (50, [0, 7, 14, 21, 28, 35, 42, 49])]
 )
 def test_pairs_are_spread_from_the_first_to_the_last(num_pairs: int, expected: list[int]) -> None:
-    assert spread(num_pairs, 8) == expected
+    frames = [bytes([number]) for number in range(num_pairs + 1)]
+    assert spread(frames, 8) == expected
+
+
+def test_repeated_frames_are_not_among_the_spread_pairs_unless_all_are() -> None:
+    assert spread([b"a", b"a", b"a", b"b", b"b", b"c"], 8) == [2, 4]
+    assert spread([b"a", b"a", b"a"], 8) == [0, 1]

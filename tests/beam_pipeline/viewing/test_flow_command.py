@@ -125,7 +125,7 @@ def test_a_configuration_says_how_a_run_would_do_it(tmp_path: Path) -> None:
         (["sound.wav", "out.png"], 1, "sound.wav: the file has no video stream"),
         (["a.mkv", "out.png", "--start", "9"], 1, "a.mkv: the video ends before the clip begins"),
         (["a.mkv", "out.png", "--duration", "0.03"], 1, "a.mkv: flow takes two frames or more, got 1"),
-        (["img_1.png", "out.png"], 1, "flow takes two frames or more, got 1"),
+        (["img_1.png", "out.png"], 2, "flow takes two images or more"),
         (["folder.png", "out.png"], 1, "where they have other names, give the files"),
         (["a.mkv", "notes.txt/out.png", *QUICK], 1, "notes.txt/out.png: can't be written"),
     ],
@@ -173,6 +173,14 @@ def test_what_is_there_is_replaced_only_when_asked(
     assert (tmp_path / out).read_bytes() == b"mine"
     assert main(["flow", first, second, str(tmp_path / out), *QUICK, "--overwrite"]) == 0
     assert (tmp_path / out).stat().st_size > 100
+
+
+def test_a_frame_that_was_taken_for_out_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frames = images(tmp_path, 3)
+    before = frames[-1].read_bytes()
+    assert main(["flow", *map(str, frames), *QUICK, "--overwrite"]) == 2
+    assert "OUT comes last" in capsys.readouterr().err
+    assert frames[-1].read_bytes() == before
 
 
 def test_a_forgotten_out_costs_no_frame(tmp_path: Path) -> None:
