@@ -27,7 +27,7 @@ import pytest
 from tests.beam_pipeline.clips_on_disk import write_clip, write_list
 
 ROOT = Path(__file__).parents[2]
-KILLS = int(os.environ.get("KINETICS_KILLS", "8"))
+KILLS = int(os.environ.get("KINETICS_KILLS", "6"))
 CLIPS = [f"clip{n:07d}_{n:06d}_{n + 1:06d}" for n in range(24)]
 MISSING = CLIPS[3]
 NUM_SHARDS = 3
@@ -210,7 +210,6 @@ def mounts() -> None:
 
 ON_A_SMALL_DISK = """
 mount -t tmpfs -o size="$SIZE" tmpfs "$DISK"
-cp -a "$DISK.before/." "$DISK" 2>/dev/null
 "$@" >"$KEPT/first.out" 2>"$KEPT/first.err"
 echo $? >"$KEPT/first.status"
 mount -o remount,size=1g "$DISK"
@@ -228,9 +227,7 @@ def on_a_small_disk(disk: Path, size: str, kept: Path, words: list[str]) -> None
     subprocess.run(["unshare", "-rm", "sh", "-c", ON_A_SMALL_DISK, "sh", *words], cwd=ROOT, env=env, check=True)
 
 
-@pytest.mark.parametrize(
-    "size", ["16k", "64k", "400k"]
-)  # which ends in the settings, in the first shard, in a later one
+@pytest.mark.parametrize("size", ["16k", "400k"])  # full at the first states, and in the midst of shards
 def test_a_data_directory_without_room_stops_the_run_and_the_next_ends_it(
     store: Path, undisturbed: Path, tmp_path: Path, mounts: None, size: str
 ) -> None:
@@ -266,10 +263,12 @@ def test_a_store_without_room_stops_the_run_and_the_next_ends_it(store: Path, tm
 def test_a_temporary_folder_without_room_is_no_obstacle(
     store: Path, undisturbed: Path, tmp_path: Path, mounts: None
 ) -> None:
-    disk, kept = tmp_path / "tmp", tmp_path / "kept"
-    filled = ["sh", "-c", f'cat /dev/zero >{disk}/full 2>/dev/null; TMPDIR={disk} exec "$@"', "sh"]
-    on_a_small_disk(disk, "64k", kept, [*filled, *command(store, tmp_path)])
-    assert (kept / "first.status").read_text() == "0\n", (kept / "first.err").read_text()
+    disk = tmp_path / "tmp"
+    disk.mkdir()
+    full = f'mount -t tmpfs -o size=64k tmpfs {disk}; cat /dev/zero >{disk}/full 2>/dev/null; TMPDIR={disk} exec "$@"'
+    words = ["unshare", "-rm", "sh", "-c", full, "sh", *command(store, tmp_path)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     assert made(tmp_path) == made(undisturbed)
 
 

@@ -5,7 +5,6 @@ It takes a quarter of an hour, so that `make test-faults` alone runs it.
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import os
 import random
@@ -67,6 +66,10 @@ def command(store: Path, rows: Path, data_dir: Path, flow: str) -> list[str]:
     return [sys.executable, "-m", "beam_pipeline", "run", "--data_dir", str(data_dir), *words]
 
 
+def num_shards(data_dir: Path) -> int:
+    return len(list(folder(data_dir).glob("*.tfrecord-*")))
+
+
 @pytest.mark.parametrize(("count", "flow"), [(1000, ""), (150, "dis")])
 def test_real_clips_killed_three_times_end_as_if_nothing_had_been(
     test_data: Path, store: Path, tmp_path: Path, moments: random.Random, count: int, flow: str
@@ -77,15 +80,16 @@ def test_real_clips_killed_three_times_end_as_if_nothing_had_been(
     subprocess.run(command(store, rows, tmp_path / "undisturbed", flow), cwd=ROOT, check=True)
     whole_s = time.monotonic() - started
     killed_dir, sealed = tmp_path / "killed", []
-    for _ in range(KILLS):
+    for target in sorted(moments.sample(range(NUM_SHARDS - 5), KILLS)):
         killed = subprocess.Popen(command(store, rows, killed_dir, flow), cwd=ROOT, process_group=0)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            killed.wait(whole_s * moments.uniform(0.1, 0.4))
+        while num_shards(killed_dir) < target and killed.poll() is None:
+            time.sleep(0.05)
+        time.sleep(moments.uniform(0, 1))
         assert killed.poll() is None, "the run ended before it was killed"
         killed.kill()
         killed.wait()
         wait_for_end_of_group(killed.pid)
-        sealed.append(len(list(folder(killed_dir).glob("*.tfrecord-*"))))
+        sealed.append(num_shards(killed_dir))
     subprocess.run(command(store, rows, killed_dir, flow), cwd=ROOT, check=True)
     assert made(killed_dir) == made(tmp_path / "undisturbed")
     assert len({row["clip_id"] for row in ledger(killed_dir)}) == len(ledger(killed_dir)) == count
