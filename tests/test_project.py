@@ -19,7 +19,7 @@ def test_every_package_is_installed() -> None:
         for name in ("beam_pipeline", "tf_data")
         for path in (ROOT / name).rglob("__init__.py")
     }
-    assert set(listed) == found | {"beam_pipeline.configs", "beam_pipeline.configs.labels"}
+    assert set(listed) == found | {f"beam_pipeline.configs{folder}" for folder in ("", ".labels", ".prices")}
 
 
 @pytest.mark.parametrize(
