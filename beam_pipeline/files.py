@@ -36,14 +36,6 @@ def create(path: str) -> BinaryIO:
     return remote_files(path).open(path, "wb")
 
 
-def close_empty(file: BinaryIO) -> None:
-    """Closes a new file to which nothing was written, which Beam's S3 writer can't: it has no part to complete with."""
-    write_part = getattr(getattr(getattr(file, "raw", None), "_uploader", None), "_write_to_s3", None)
-    if write_part:
-        write_part(b"")
-    file.close()
-
-
 def open_for_reading(path: str) -> BinaryIO:
     """Opens a file as it is: no suffix makes Beam decompress it. Raises `FileNotFoundError`."""
     if is_local(path):

@@ -9,6 +9,7 @@ directly. Any other file system of Beam's is used as it is.
 from __future__ import annotations
 
 import copy
+import io
 import logging
 import os
 import shutil
@@ -24,6 +25,7 @@ from apache_beam.options.value_provider import RuntimeValueProvider
 # Of botocore, which tries three times by default: too few for a store that throttles. With these it takes as long until
 # a call fails for good as with Google's client, some two minutes.
 _S3_ATTEMPTS = "12"
+_S3_BUFFER_BYTES = 128 << 10  # as Beam's; it sends parts of 5 MB
 _COPY_BYTES = 1 << 20
 
 
@@ -118,9 +120,30 @@ def _new_google(options: Any) -> Any:
 
 def _new_amazon(options: Any) -> Any:
     import boto3  # noqa: F401 - without it, Beam's client says so in an assertion
-    from apache_beam.io.aws.s3io import S3IO, parse_s3_path
+    from apache_beam.io.aws.s3io import S3IO, S3Uploader, parse_s3_path
+    from apache_beam.io.filesystemio import UploaderStream
+
+    class Uploader(S3Uploader):
+        """Takes an empty file, too, and what has failed has failed: closing it doesn't bring it up once more."""
+
+        def put(self, data: memoryview) -> None:
+            if self.last_error is not None:
+                raise self.last_error
+            super().put(data)
+
+        def finish(self) -> None:
+            if self.last_error is not None:
+                raise self.last_error
+            if not self.parts and not self.buffer:
+                self._write_to_s3(b"")
+            super().finish()
 
     class Amazon(S3IO):
+        def open(self, filename: str, mode: str) -> BinaryIO:
+            if mode == "rb":
+                return super().open(filename, mode)
+            return io.BufferedWriter(UploaderStream(Uploader(self.client, filename)), _S3_BUFFER_BYTES)
+
         def put(self, source: BinaryIO, path: str) -> None:
             bucket, key = parse_s3_path(path)
             self.client.client.put_object(Bucket=bucket, Key=key, Body=source)

@@ -117,7 +117,7 @@ class ShardBuilder:
         self._move_left()
         writer, file = self._open()
         self._write_state()  # should the renaming be the last that is done, the rows still tell what the file holds
-        file.close() if writer.offset else files.close_empty(file)
+        file.close()
         files.delete(self._full(self._index))  # it speaks of the shard as it was; without it, readers go by the files
         files.publish(self._full(self._temporary), self._full(self._name))
         self._rows = [replace(row, file=self._name) if row.offset >= 0 else row for row in self._rows]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.object_stores.clouds import Cloud
-from tests.object_stores.conftest import CLIPS, MISSING, VERSION, Outcome, Place, lasting
+from tests.object_stores.conftest import CLIPS, MISSING, NUM_SHARDS, VERSION, Outcome, Place, lasting
 from tests.object_stores.faulty_proxy import Call, Faults
 
 
@@ -152,3 +152,11 @@ def test_a_clip_that_comes_later_is_made_later(remote: Place, cloud: Cloud, tiny
     remote.run()
     cloud.put(f"clips/{MISSING}.mp4", cloud.get(f"clips/{CLIPS[0]}.mp4"))
     assert remote.run().summary["splits"][0]["written"] == len(CLIPS) - 1
+
+
+def test_a_shard_without_a_record_is_an_empty_object(remote: Place, cloud: Cloud) -> None:
+    for name in cloud.names("clips/"):
+        cloud.put(name, b"not a video at all")
+    remote.run(status=1)
+    shards = [name for name in cloud.names(f"{VERSION}/") if ".tfrecord-" in name]
+    assert [cloud.get(name) for name in shards] == [b""] * NUM_SHARDS
