@@ -42,7 +42,7 @@ $(DATAFLOW)/ready: docker/worker/requirements.txt tests/dataflow/requirements.tx
 
 STORES := .engines/object_stores
 
-test-object-stores: $(STORES)/ready  ## run the job on gs:// and s3:// emulated on this machine, and faulty: ten minutes
+test-object-stores: $(STORES)/ready  ## run the job on gs:// and s3:// emulated on this machine, and faulty: seven minutes
 	$(STORES)/bin/python -m pytest -n 2 tests/object_stores
 
 $(STORES)/ready: $(READY) tests/object_stores/requirements.txt

@@ -22,8 +22,8 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.options.value_provider import RuntimeValueProvider
 
-# Of botocore, which tries three times by default: too few for a store that throttles. With these it takes as long until
-# a call fails for good as with Google's client, some two minutes.
+# Of botocore, which tries three times by default: too few for a store that throttles. With these a call fails for good
+# after one or two minutes, as with Google's client.
 _S3_ATTEMPTS = "12"
 _S3_BUFFER_BYTES = 128 << 10  # as Beam's; it sends parts of 5 MB
 _COPY_BYTES = 1 << 20
