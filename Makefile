@@ -19,7 +19,7 @@ demo: $(READY)  ## make a mini-Kinetics, run the job on it, read a batch, draw a
 test: $(READY)  ## run all tests
 	$(RUN) -m pytest
 
-test-faults: $(READY)  ## kill the job 50 times, and a run over a thousand real clips three times: half an hour
+test-faults: $(READY)  ## kill the job 50 times, and a run over a thousand real clips three times: twenty minutes
 	KINETICS_FAULTS=1 KINETICS_KILLS=50 $(RUN) -m pytest -s --durations=0 \
 		tests/beam_pipeline/test_faults.py tests/beam_pipeline/test_faults_at_length.py
 

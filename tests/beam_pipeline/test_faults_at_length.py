@@ -1,6 +1,6 @@
 """A thousand clips of real videos, good and bad, through the whole job, killed three times on the way.
 
-It takes a quarter of an hour, so that `make test-faults` alone runs it.
+It takes ten minutes, so that `make test-faults` alone runs it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ KILLS = 3
 def store(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Links to whole videos, which are called by their names with extensions: two differ in nothing else."""
     if not os.environ.get("KINETICS_FAULTS"):
-        pytest.skip("takes a quarter of an hour: make test-faults runs it")
+        pytest.skip("takes ten minutes: make test-faults runs it")
     store = tmp_path_factory.mktemp("store")
     for path in (test_data / "videos").iterdir():
         (store / path.name).symlink_to(path)
