@@ -30,6 +30,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped; run the same command again to go on", file=sys.stderr)
         return EXIT_STOPPED
+    except Exception as error:
+        from beam_pipeline.object_stores import is_of_store
+
+        if not is_of_store(error):
+            raise
+        return _fail(" ".join(str(error).split()), EXIT_FAILED)  # a disk or a store that a command only reads
     finally:
         signal.signal(signal.SIGTERM, before)
 

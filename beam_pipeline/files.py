@@ -26,7 +26,7 @@ def is_local(path: str) -> bool:
 
 def join(folder: str, *parts: str) -> str:
     """Returns a path below a folder, on the folder's file system."""
-    return FileSystems.join(folder, *parts)
+    return os.path.join(folder, *parts) if is_local(folder) else "/".join((folder.rstrip("/"), *parts))  # noqa: PTH118
 
 
 def create(path: str) -> BinaryIO:
@@ -40,8 +40,9 @@ def open_for_reading(path: str) -> BinaryIO:
     """Opens a file as it is: no suffix makes Beam decompress it. Raises `FileNotFoundError`."""
     if is_local(path):
         return Path(path).open("rb")
+    store = remote_files(path)
     try:
-        return remote_files(path).open(path, "rb")
+        return store.open(path, "rb")
     except Exception as error:  # every store has an exception of its own for what is not there
         if is_missing(error, path):
             raise FileNotFoundError(path) from error
@@ -104,8 +105,9 @@ def size(path: str) -> int | None:
     """Returns a file's size in bytes, or None where there is none."""
     if is_local(path):
         return Path(path).stat().st_size if Path(path).is_file() else None
+    store = remote_files(path)
     try:
-        return remote_files(path).size(path)
+        return store.size(path)
     except Exception as error:
         if is_missing(error, path):
             return None

@@ -58,11 +58,14 @@ def remote_files(path: str) -> RemoteFiles:
     """Returns the client of the store that a URL is of, for one file: readers keep a connection of their own.
 
     Raises:
-      ValueError: no file system of Beam's is for such URLs, or what it needs is not installed.
+      OSError: no file system of Beam's is for such URLs, or what it needs is not installed.
     """
     scheme = path.partition("://")[0]
     if scheme not in _NEW_CLIENTS:
-        FileSystems.get_filesystem(path)
+        try:
+            FileSystems.get_filesystem(path)
+        except ValueError as error:
+            raise OSError(f"{path}: no file system of Beam's that is installed is for {scheme}://") from error
         return _BeamFiles()
     options = FileSystems._pipeline_options or RuntimeValueProvider.runtime_options
     with _lock:
@@ -100,7 +103,7 @@ def _new_client(scheme: str, options: Any) -> Any:
         return _NEW_CLIENTS[scheme](options)
     except ImportError as error:
         extra = {"gs": "dataflow", "s3": "aws"}[scheme]
-        raise ValueError(f"{scheme}:// needs packages that are not installed: pip install '.[{extra}]'") from error
+        raise OSError(f"{scheme}:// needs packages that are not installed: pip install '.[{extra}]'") from error
 
 
 def _new_google(options: Any) -> Any:

@@ -49,6 +49,27 @@ def test_a_bad_request_exits_with_2_and_says_what_is_wrong(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["run", "status", "prune", "plan"])
+def test_a_store_that_nothing_is_installed_for_is_told_in_a_line(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "list.csv").write_text("label,youtube_id,time_start,time_end,split\n")
+    lists = f"splits.train={{annotations: {tmp_path / 'list.csv'}, shards: 1}}"
+    settings = [word for setting in ("name=tiny", lists, f"source.store={tmp_path}") for word in ("--set", setting)]
+    assert main([command, *settings, "--data_dir", "nobodys://bucket/data"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert "no file system of Beam's that is installed is for nobodys://" in error
+    assert error.count("\n") == 1
+
+
+def test_a_disk_that_can_not_be_read_is_told_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = tmp_path / "tiny" / "1.0.0" / "state" / "plan.json"
+    plan.mkdir(parents=True)  # where there should be a file
+    assert main(["status", *TINY[1:], "--set", "splits.train.shards=1", "--data_dir", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == f"error: [Errno 21] Is a directory: '{plan}'\n"
+
+
 def test_a_termination_before_anything_starts_is_a_stop(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "list.csv")  # a list that never comes
     lists = f"splits.train.annotations={tmp_path / 'list.csv'}"
