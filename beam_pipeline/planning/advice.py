@@ -12,7 +12,7 @@ from beam_pipeline.config import Config, ConfigError
 from beam_pipeline.fingerprint import check_settings
 from beam_pipeline.job import Job
 from beam_pipeline.planning.estimates import Elsewhere, SplitPlan, failures
-from beam_pipeline.planning.measuring import MeasuredClip
+from beam_pipeline.planning.measured_clip import MeasuredClip
 from beam_pipeline.summary import duration_text, plural, size_text
 
 _MAX_NAMES = 5

@@ -27,7 +27,8 @@ from beam_pipeline.planning.estimates import (
     total,
     work_of,
 )
-from beam_pipeline.planning.measuring import MeasuredClip, measure_sample
+from beam_pipeline.planning.measured_clip import MeasuredClip
+from beam_pipeline.planning.measuring import measure_sample
 from beam_pipeline.planning.prices import DEFAULT_MACHINE_TYPE, PriceTable
 from beam_pipeline.planning.typical import STORE_BYTES_PER_S, typical_clip
 from beam_pipeline.run import survey

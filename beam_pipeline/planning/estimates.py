@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from beam_pipeline.planning.census import SplitCensus
-from beam_pipeline.planning.measuring import MeasuredClip
+from beam_pipeline.planning.measured_clip import MeasuredClip
 from beam_pipeline.planning.prices import PriceTable
 from beam_pipeline.planning.sharding import proposed_shards, what_is_wrong
 

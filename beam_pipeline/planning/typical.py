@@ -10,7 +10,7 @@ import math
 from itertools import pairwise
 
 from beam_pipeline.media.settings import MediaSettings
-from beam_pipeline.planning.measuring import MeasuredClip
+from beam_pipeline.planning.measured_clip import MeasuredClip
 
 STORE_BYTES_PER_S = {
     # CVDF's readme of Kinetics-700-2020: 603 GB of 536,489 training clips of ten seconds (docs/fetching_cvdf.md).
