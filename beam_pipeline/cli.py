@@ -275,6 +275,9 @@ def _plan(arguments: argparse.Namespace, beam_args: list[str]) -> int:
 
 
 def _status(arguments: argparse.Namespace, _: list[str]) -> int:
+    from apache_beam.io.filesystems import FileSystems
+    from apache_beam.options.pipeline_options import PipelineOptions
+
     from beam_pipeline.config import ConfigError, chosen_splits, load_config
     from beam_pipeline.job import fetch_directory
     from beam_pipeline.status import archives_of, as_text, read_status, write_csv
@@ -284,6 +287,7 @@ def _status(arguments: argparse.Namespace, _: list[str]) -> int:
         splits = tuple(chosen_splits(config, arguments.split))
     except ConfigError as error:
         return _fail(str(error), EXIT_USAGE)
+    FileSystems.set_options(PipelineOptions(config.beam_arguments))
     in_store = fetch_directory(config.source.store, config.name)
     if arguments.csv:
         if write_csv((config.version_dir, in_store), splits, sys.stdout):

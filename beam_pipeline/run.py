@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, StandardOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineRunner
@@ -143,6 +144,7 @@ def prune_store(config: Config, splits: Sequence[str]) -> Pruned:
       StoreError: there is no store.
       RunError: a run is at work there, or a file can't be read or deleted.
     """
+    FileSystems.set_options(PipelineOptions(config.beam_arguments))
     check_store(config.source.store)
     if config.source.kind == "frames":
         raise ConfigError("source.kind frames: only files are pruned; a folder of frames is yours to delete")

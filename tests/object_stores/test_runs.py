@@ -73,6 +73,21 @@ def test_status_and_prune(remote: Place, cloud: Cloud, tiny: Path) -> None:
     assert remote.run("prune").output.startswith("0 files deleted")
 
 
+def test_what_the_configuration_says_of_access_is_for_every_command(remote: Place, cloud: Cloud) -> None:
+    if cloud.scheme != "s3":
+        pytest.skip("Beam has such options of s3:// alone")
+    given = {
+        "s3_endpoint_url": cloud.environment["AWS_ENDPOINT_URL"],
+        "s3_access_key_id": cloud.environment["AWS_ACCESS_KEY_ID"],
+        "s3_secret_access_key": cloud.environment["AWS_SECRET_ACCESS_KEY"],
+        "s3_region_name": "us-east-1",
+    }
+    place = Place(cloud.url, {"AWS_EC2_METADATA_DISABLED": "true"}, {f"beam.{key}": given[key] for key in given})
+    place.run()
+    assert "8 written" in place.run("status").output
+    assert place.run("prune").output.startswith("8 files deleted")
+
+
 def test_names_are_no_patterns(cloud: Cloud, tiny: Path) -> None:
     """A store whose folders' names have brackets and stars is listed, read and pruned by these names alone."""
     here, other = f"clips/[ab]*/{CLIPS[0]}.mp4", f"clips/b/{CLIPS[1]}.mp4"
