@@ -39,8 +39,8 @@ class NoSummary(Exception):  # noqa: N818 - nothing went wrong
         self.exit_status = exit_status
 
 
-class JobFailed(Exception):  # noqa: N818 - as Dataflow says
-    """Dataflow gave a job up; the message has what it says of it, which may be the traceback of a worker."""
+class JobFailed(Exception):  # noqa: N818 - as engines say
+    """An engine gave a job up; the message has what it says of it, which may be the traceback of a worker."""
 
 
 def is_asked(pipeline: beam.Pipeline) -> bool:

@@ -184,7 +184,7 @@ def decoders(parent: int) -> list[int]:
     return found
 
 
-def test_of_two_runs_started_at_once_one_makes_it_and_one_says_so(
+def test_of_two_runs_started_at_once_both_end_right_or_one_says_so(
     store: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
     both = [
@@ -192,10 +192,10 @@ def test_of_two_runs_started_at_once_one_makes_it_and_one_says_so(
         for _ in range(2)
     ]
     ends = [(process.communicate(timeout=300)[1], process.returncode) for process in both]
-    assert sorted(status for _, status in ends) == [0, 1], ends
-    assert [error for error, status in ends if status] == [
-        f"error: {folder(tmp_path)}: another run is at work there; wait for its end or stop it\n"
-    ]
+    # One that starts so slowly that the other has ended meanwhile has nothing to say, or to do.
+    refused = (f"error: {folder(tmp_path)}: another run is at work there; wait for its end or stop it\n", 1)
+    failed = [end for end in ends if end[1]]
+    assert failed in ([], [refused]), ends
     assert made(tmp_path) == made(undisturbed)
 
 
