@@ -5,6 +5,7 @@ Checks before anything is submitted, one job a data set, and a wait that says ho
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import sys
@@ -14,7 +15,7 @@ from concurrent.futures import Future
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import GoogleCloudOptions, StandardOptions
+from apache_beam.options.pipeline_options import GoogleCloudOptions, StandardOptions, TestOptions
 from apache_beam.runners.runner import PipelineState
 
 from beam_pipeline import files
@@ -51,10 +52,12 @@ def is_asked(pipeline: beam.Pipeline) -> bool:
 def prepare(pipeline: beam.Pipeline, job: Job) -> None:
     """Checks that Dataflow can do a job, and names it, unless it has a name, after what it writes.
 
-    Dataflow keeps a second job of an active one's name out, which is the lock that an object store hasn't.
+    Dataflow keeps a second job of an active one's name out, which is the lock that an object store hasn't; but says so
+    when a job is submitted, before which a run has changed what is there, so that it is asked for one here, too.
 
     Raises:
       ConfigError: something that workers need is on this machine, or what submits jobs isn't installed.
+      RunError: a job of that name is at work, or Dataflow does not say.
     """
     try:
         from google.cloud import dataflow as _  # noqa: F401
@@ -71,6 +74,8 @@ def prepare(pipeline: beam.Pipeline, job: Job) -> None:
         raise ConfigError("\n".join(problems))
     options = pipeline.options.view_as(GoogleCloudOptions)
     options.job_name = options.job_name or job_name(job)
+    if not options.template_location and not pipeline.options.view_as(TestOptions).dry_run:
+        _check_none_at_work(pipeline)
 
 
 def _paths(job: Job) -> Iterator[tuple[str, str]]:
@@ -133,18 +138,42 @@ def run(pipeline: beam.Pipeline) -> None:
 
 def _submitted(pipeline: beam.Pipeline) -> Any:
     from apache_beam.runners.dataflow.internal.apiclient import DataflowJobAlreadyExistsError
+
+    with _refusals_told():
+        try:
+            return pipeline.run()
+        except DataflowJobAlreadyExistsError as error:
+            found = re.search(r"with id: (\S+?)\.? ", str(error))
+            raise _another_at_work(found[1] if found else "", pipeline) from error
+
+
+def _check_none_at_work(pipeline: beam.Pipeline) -> None:
+    from apache_beam.runners.dataflow.internal.apiclient import DataflowApplicationClient
+    from google.cloud.dataflow import ListJobsRequest
+
+    options = pipeline.options.view_as(GoogleCloudOptions)
+    if not options.project or not options.region:
+        return  # which Beam asks for
+    request = ListJobsRequest(project_id=options.project, location=options.region, filter=ListJobsRequest.Filter.ACTIVE)
+    with _refusals_told():
+        # Its own `job_id_for_name` never ends where there is no such job.
+        for active in DataflowApplicationClient(pipeline.options)._jobs_client.list_jobs(request):
+            if active.name == options.job_name:
+                raise _another_at_work(active.id, pipeline)
+
+
+def _another_at_work(job_id: str, pipeline: beam.Pipeline) -> RunError:
+    name, follow = pipeline.options.view_as(GoogleCloudOptions).job_name, _how_to_follow(job_id, pipeline)
+    return RunError(f"another run is at work there, the Dataflow job {name}: {follow}\nWait for its end or cancel it")
+
+
+@contextlib.contextmanager
+def _refusals_told() -> Iterator[None]:
     from google.api_core.exceptions import GoogleAPIError
     from google.auth.exceptions import GoogleAuthError
 
-    name = pipeline.options.view_as(GoogleCloudOptions).job_name
     try:
-        return pipeline.run()
-    except DataflowJobAlreadyExistsError as error:
-        found = re.search(r"with id: (\S+?)\.? ", str(error))
-        follow = _how_to_follow(found[1] if found else "", pipeline)
-        raise RunError(
-            f"another run is at work there, the Dataflow job {name}: {follow}\nWait for its end or cancel it"
-        ) from error
+        yield
     except (GoogleAPIError, GoogleAuthError, OSError) as error:
         raise RunError(
             f"Dataflow did not take the job: {error}. Nothing that was made is lost. Is the API enabled, who is logged "

@@ -25,8 +25,9 @@ class FakeDataflow:
       work: does what a posted job asks for while it is RUNNING, and returns an error, or '' where it is DONE.
       states: without `work`, what becomes of a job: a state each time that it is asked for, the last for ever.
       error: what an error message of the job says, once it has begun.
-      refusals: statuses that requests get instead of an answer, by method: `{"POST": 403}`.
+      refusals: statuses that requests but for lists of jobs get instead of an answer, by method: `{"POST": 403}`.
       active: the id of a job that is at work under any name.
+      listed: the name of that job, where it is listed: else it has only just begun.
       posted: the bodies of jobs that were posted.
       requests: method and path of everything that was asked.
     """
@@ -36,6 +37,7 @@ class FakeDataflow:
     error: str = ""
     refusals: dict[str, int] = field(default_factory=dict)
     active: str = ""
+    listed: str = ""
     posted: list[dict[str, Any]] = field(default_factory=list)
     requests: list[tuple[str, str]] = field(default_factory=list)
 
@@ -93,7 +95,10 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         service.requests.append((self.command, path))
         jobs = _JOBS_RE.match(path)
-        if status := service.refusals.get(self.command):
+        if jobs and path == jobs[0] and self.command == "GET":
+            active = {"id": service.active, "name": service.listed, "currentState": "JOB_STATE_RUNNING"}
+            self._send(200, {"jobs": [active] if service.listed else []})
+        elif status := service.refusals.get(self.command):
             self._send(status, {"error": {"code": status, "message": "refused by the test", "status": "REFUSED"}})
         elif jobs and self.command == "POST":
             self._send(200, service.take(json.loads(body)))

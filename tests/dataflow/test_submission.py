@@ -43,7 +43,8 @@ def test_what_is_posted(submit: Start, tiny: list[str]) -> None:
         status, output, error = end(submit(service, *tiny, "--no_wait_until_finish"))
     assert (status, output) == (0, "")
     assert CONSOLE in error
-    assert service.requests == [("POST", "/v1b3/projects/of-a-test/locations/us-central1/jobs")]
+    jobs = "/v1b3/projects/of-a-test/locations/us-central1/jobs"
+    assert service.requests == [("GET", jobs), ("POST", jobs)]
     (job,) = service.posted
     environment = job["environment"]
     (pool,) = environment["workerPools"]
@@ -65,7 +66,8 @@ def test_the_command_line_wins_over_the_overlay(submit: Start, tiny: list[str]) 
     more = ["--machine_type=c3-standard-8", "--max_num_workers=7", "--region=europe-west4", "--no_use_public_ips"]
     with FakeDataflow() as service:
         assert end(submit(service, *tiny, "--no_wait_until_finish", *more))[0] == 0
-    assert service.requests == [("POST", "/v1b3/projects/of-a-test/locations/europe-west4/jobs")]
+    jobs = "/v1b3/projects/of-a-test/locations/europe-west4/jobs"
+    assert service.requests == [("GET", jobs), ("POST", jobs)]
     (pool,) = service.posted[0]["environment"]["workerPools"]
     assert (pool["machineType"], pool["autoscalingSettings"]) == ("c3-standard-8", {"maxNumWorkers": 7})
     assert pool["ipConfiguration"] == 2  # WORKER_IP_PRIVATE
@@ -86,6 +88,21 @@ def test_a_job_that_is_at_work_keeps_a_second_one_out(submit: Start, tiny: list[
     assert status == 1
     assert "another run is at work there" in error
     assert "gcloud dataflow jobs cancel 2026-active --region=us-central1" in error
+
+
+def test_a_job_that_is_at_work_loses_nothing_to_a_second_run(submit: Start, tiny: list[str], cloud: Cloud) -> None:
+    with FakeDataflow() as service:
+        assert end(submit(service, *tiny, "--no_wait_until_finish"))[0] == 0
+    name, shard = service.posted[0]["name"], "data/tiny/1.0.0/tiny-train.tfrecord-00000-of-00001"
+    cloud.put(shard, b"of the job at work")
+    there = {path: cloud.get(path) for path in cloud.names("data/tiny/1.0.0/")}
+    with FakeDataflow(active="2026-active", listed=name) as service:
+        status, _, error = end(submit(service, *tiny, "--overwrite"))
+    assert status == 1
+    assert "another run is at work there" in error
+    assert "gcloud dataflow jobs cancel 2026-active --region=us-central1" in error
+    assert {path: cloud.get(path) for path in cloud.names("data/tiny/1.0.0/")} == there
+    cloud.delete(shard)
 
 
 def test_a_failed_job_says_why(submit: Start, tiny: list[str]) -> None:
