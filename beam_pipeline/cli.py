@@ -349,10 +349,12 @@ def _unknown_options(arguments: Sequence[str]) -> str | None:
     """Says which options nobody knows; some runners have options of their own, and so have Dataflow's launchers."""
     from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
 
+    from beam_pipeline.engines import LOCAL_RUNNERS
+
     options = PipelineOptions(list(arguments))
     runner = options.view_as(StandardOptions).runner
     submits = runner == "DataflowRunner" and not options.view_as(GoogleCloudOptions).template_location
-    if runner not in (None, "DirectRunner", "FnApiRunner") and not submits:
+    if runner not in LOCAL_RUNNERS and not submits:
         return None
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
     classes = [PipelineOptions]

@@ -15,6 +15,9 @@ from apache_beam.runners.runner import PipelineResult, PipelineState
 from beam_pipeline.dataflow import JobFailed
 from beam_pipeline.pool import stopping
 
+LOCAL_RUNNERS = (None, "DirectRunner", "FnApiRunner")
+"""What asks for this machine: "DirectRunner" itself means an engine that changes with the network and the graph."""
+
 _POLL_S = 0.5
 
 

@@ -86,8 +86,7 @@ def run(
     started = time.monotonic()
     options = PipelineOptions([*config.beam_arguments, *beam_args])
     options.view_as(SetupOptions).save_main_session = False  # nothing lives in __main__
-    # Named, since "DirectRunner" means an engine that changes with the network and with the graph.
-    local = options.view_as(StandardOptions).runner in (None, "DirectRunner", "FnApiRunner")
+    local = options.view_as(StandardOptions).runner in engines.LOCAL_RUNNERS
     chosen = chosen_splits(config, splits)
     pipeline = _pipeline(options, FnApiRunner() if local else None)
     if fetch_only and config.source.kind == "frames":

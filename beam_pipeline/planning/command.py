@@ -13,6 +13,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 
 from beam_pipeline import files
 from beam_pipeline.config import Config, chosen_splits
+from beam_pipeline.engines import LOCAL_RUNNERS
 from beam_pipeline.job import Job
 from beam_pipeline.planning import advice
 from beam_pipeline.planning.census import SplitCensus, take_census
@@ -38,7 +39,6 @@ from beam_pipeline.summary import plural
 DEFAULT_SAMPLE = 20
 _DEFAULT_MACHINES = 10
 _DEFAULT_DISK_GIB = 25.0  # Dataflow's, of a batch job that shuffles in its service
-_LOCAL_RUNNERS = (None, "DirectRunner", "FnApiRunner")
 
 
 def make_plan(
@@ -84,7 +84,7 @@ def make_plan(
         measured = measure_sample(job, candidates, options.get_all_options(drop_default=True) if remote else None)
     summary = SampleSummary(len(measured), failures(measured), time.monotonic() - started) if measured else None
     basis = measured or _typical(job, censuses)
-    remote_runner = None if runner in _LOCAL_RUNNERS else runner
+    remote_runner = None if runner in LOCAL_RUNNERS else runner
     machines_are_meant = workers is not None or remote_runner is not None
     return _plan(config, job, censuses, basis, summary, machines, machines_are_meant, prices, remote_runner)
 
