@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -73,7 +74,8 @@ def write_whole(path: str, content: bytes) -> None:
     if not is_local(path):
         upload(io.BytesIO(content), path)
         return
-    temporary = Path(path).with_name(f".{Path(path).name}.{os.getpid()}.tmp")
+    # Containers that share a disk may have the same process ids.
+    temporary = Path(path).with_name(f".{Path(path).name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     temporary.parent.mkdir(parents=True, exist_ok=True)
     try:
         with temporary.open("wb") as file:

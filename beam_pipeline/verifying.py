@@ -194,11 +194,12 @@ def mark(verified: Verified) -> Verified:
 
 def _rescued(verified: Verified, problems: list[Problem], split: str, shard: int, num_shards: int) -> ShardState | None:
     settings = read_object(_settings_path(verified.directory, split))
-    if settings is None or [problem.what for problem in problems] != [_STATE_IS_GONE]:
+    trimmed = (settings or {}).get("source", {}).get("trimmed")
+    if trimmed is None or [problem.what for problem in problems] != [_STATE_IS_GONE]:
         return None
     described = describe(verified.directory, verified.name, split)
     rows = Ledger(verified.directory, split, num_shards).rows(shard)  # which have just been read
-    return rescued_state(verified.directory, described, shard, num_shards, rows, settings["source"]["trimmed"])
+    return rescued_state(verified.directory, described, shard, num_shards, rows, trimmed)
 
 
 def _settings_path(directory: str, split: str) -> str:

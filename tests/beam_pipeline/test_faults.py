@@ -404,11 +404,16 @@ def test_a_clip_that_needs_more_memory_than_it_may_take_is_one_row(
 @pytest.fixture
 def small_memory() -> Iterator[Path]:
     """A control group of 700 MiB; skips where this machine lets nobody make one."""
-    group = Path(f"/sys/fs/cgroup/memory/kinetics-{os.getpid()}")
+    root, limit = Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"
+    if not root.exists():
+        root, limit = Path("/sys/fs/cgroup"), "memory.max"  # the second version of control groups
+    group = root / f"kinetics-{os.getpid()}"
     try:
         group.mkdir()
-        (group / "memory.limit_in_bytes").write_text(str(700 << 20))
+        (group / limit).write_text(str(700 << 20))
     except OSError as error:
+        with contextlib.suppress(OSError):
+            group.rmdir()
         pytest.skip(f"needs a control group for memory, which this machine does not give: {error.strerror}")
     yield group
     group.rmdir()
