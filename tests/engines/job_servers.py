@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from tests.engines.conftest import needs, set_up
+from tests.engines.conftest import ROOT, needs, set_up
 from tests.engines.pages import commands
 
 _POM = Path(__file__).with_name("job_server")
@@ -20,7 +20,12 @@ def job_server(page: str, runner: str, driver: str, downloads: Path, environment
     needs("java", "mvn")
     script = commands(page, "Set up") + 'echo "$JOB_SERVER"'
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script], env=environment, capture_output=True, text=True, check=False
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode == 0:
         return environment | {"JOB_SERVER": done.stdout.splitlines()[-1]}

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _LIMIT_S = 900
-_PORTS_RE = re.compile(r"\b(8786|50000)\b")  # that pages name, and somebody may use here
+_PORTS_RE = re.compile(r"\b8786\b")  # of pages, that somebody may use here
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def _elsewhere(script: str) -> str:
         if port not in ports:
             with socket.create_server(("127.0.0.1", 0)) as server:
                 ports[port] = str(server.getsockname()[1])
-    return _PORTS_RE.sub(lambda match: ports[match[1]], script)
+    return _PORTS_RE.sub(lambda match: ports[match[0]], script)
 
 
 def _end_group(process: subprocess.Popen[str]) -> None:
