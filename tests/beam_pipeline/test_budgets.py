@@ -36,7 +36,7 @@ def test_tvl1s_budget_follows_the_sweeps_that_its_parameters_allow() -> None:
 def test_quick_parameters_and_the_least_that_are_allowed_have_a_budget_of_their_own() -> None:
     least = TVL1Parameters(num_levels=1, num_warps=1, outer_iterations=1, inner_iterations=1)
     frames, *flows = (cpu_s(MediaSettings(flow=flow)) for flow in (None, Flow(tvl1=least), Flow("tvl1_fast"), Flow()))
-    assert frames < flows[0] < flows[1] < flows[2] / 10
+    assert frames < flows[0] < flows[1] < flows[2] / 3
 
 
 def test_a_size_by_height_counts_as_one_by_the_shorter_side() -> None:
