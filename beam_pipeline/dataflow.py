@@ -60,7 +60,7 @@ def prepare(pipeline: beam.Pipeline, job: Job) -> None:
       RunError: a job of that name is at work, or Dataflow does not say.
     """
     try:
-        from google.cloud import dataflow as _  # noqa: F401
+        from google.cloud import dataflow as _  # noqa: F401 - only whether it is there
     except ImportError:
         raise ConfigError(
             "--runner=DataflowRunner needs Google's clients: pip install 'apache-beam[gcp]', of Beam's version here"

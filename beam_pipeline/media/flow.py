@@ -150,7 +150,7 @@ def decode_flow(encoded: bytes, bound_px: float) -> np.ndarray:
     """
     if is_png(encoded):
         as_stored = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-        levels: np.ndarray = cv2.imdecode(np.frombuffer(encoded, np.uint8), as_stored)  # type: ignore
+        levels: Any = cv2.imdecode(np.frombuffer(encoded, np.uint8), as_stored)
     else:
         levels = simplejpeg.decode_jpeg(encoded, colorspace="RGB", fastdct=False)
     return levels[..., :2].astype(np.float32) * np.float32(2 * bound_px / 255) - np.float32(bound_px)
@@ -170,7 +170,7 @@ def _dis(flow: Flow) -> Estimator:
     """Kroeger et al. 2016, dense inverse search."""
     del flow
     # One a pair, which costs next to nothing: at some sizes (17×40) OpenCV's reads what the pair before left in it.
-    new: Callable[[int], Any] = cv2.DISOpticalFlow_create  # type: ignore[attr-defined]
+    new: Callable[[int], Any] = cv2.DISOpticalFlow_create  # type: ignore[attr-defined]  # not in its stubs
     medium = cv2.DISOPTICAL_FLOW_PRESET_MEDIUM
     return lambda previous, following: new(medium).calc(previous, following, None)
 
@@ -224,7 +224,7 @@ def _portable_opencv() -> Iterator[None]:
     """One thread, and the same bits everywhere, inside the block; what was set before comes back after it.
 
     OpenCV picks its kernels by processor (AVX2 with fused multiply-add, IPP), and each rounds in its own way. Its
-    baseline kernels cost DIS and Farneback nothing (measured: ±2 %); of TV-L1 OpenCV only resizes and takes medians.
+    baseline kernels cost DIS and Farneback nothing (measured: ±2 %); of TV-L1 OpenCV only resizes.
     """
     threads, optimized = cv2.getNumThreads(), cv2.useOptimized()
     cv2.setNumThreads(1)

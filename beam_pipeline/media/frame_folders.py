@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from math import ceil
+from pathlib import Path
 
 import av
 import cv2
@@ -230,7 +231,7 @@ class _BadImageError(Exception):
 
 
 def _read(folder: str, image: _Image) -> bytes:
-    with open(os.path.join(folder, image.name), "rb", opener=_open_no_link) as file:  # noqa: PTH118
+    with open(Path(folder, image.name), "rb", opener=_open_no_link) as file:
         return file.read(image.size)
 
 

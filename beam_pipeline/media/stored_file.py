@@ -7,6 +7,7 @@ import errno
 import io
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import BinaryIO, cast
 
 import google_crc32c
@@ -43,7 +44,7 @@ def stored_file(path: str, size: int) -> Iterator[tuple[str | BinaryIO, int]]:
 
 def _checksum(path: str) -> int:
     try:
-        with open(path, "rb") as file:  # noqa: PTH123
+        with Path(path).open("rb") as file:
             return _copy(file)
     except FileNotFoundError as error:
         raise ClipError("not_found", "the file has gone since the store was listed") from error
