@@ -79,38 +79,34 @@ class ShardBuilder:
         self._records = 0
         self._earlier: dict[str, BinaryIO | None] = {}
         self._work = begin_work(job.run_id)
-        self._lock = threading.Lock()  # of all that a state tells, for heartbeats
+        # Of the state's file, and of nothing that the work waits for: heartbeats go on while records are copied, and
+        # while a store takes its time.
+        self._lock = threading.Lock()
         self._state_is_written = False
+        self._state_is_final = False
         self._state_at = time.monotonic()
 
     def add(self, plan: Plan, entry: StateRow, record: bytes | None) -> None:
         """Takes the next clip, in the order of the plans; an `ok` without a record has one in an earlier file."""
-        with self._lock:
-            place = len(self._rows)
-            self._rows.append(entry)
-            if entry.row.status == "ok":
-                if record is None:
-                    self._left.append((place, plan))
-                else:
-                    self._move_left()
-                    self._write(place, record)
-            self._work = replace(self._work, clip_at=utc_now())
-            interval_s = STATE_INTERVAL_S if files.is_local(self._directory) else REMOTE_STATE_INTERVAL_S
-            if time.monotonic() - self._state_at > interval_s:
-                self._write_state()
+        if record is not None:
+            self._move_left()
+            entry = self._written(entry, record)
+        elif entry.row.status == "ok":
+            self._left.append((len(self._rows), plan))
+        self._rows.append(entry)
+        self._work = replace(self._work, clip_at=utc_now())
+        self._write_state(STATE_INTERVAL_S if files.is_local(self._directory) else REMOTE_STATE_INTERVAL_S)
 
     def beat(self) -> None:
         """Says in the state that the shard is at work, where that is not there or has stood for long."""
-        with self._lock:
-            if not self._state_is_written or time.monotonic() - self._state_at > BEAT_INTERVAL_S:
-                self._write_state()
+        self._write_state(BEAT_INTERVAL_S if self._state_is_written else 0.0)
 
     def leave(self, why: str) -> None:
         """Takes down that clips are left that may still succeed, and why."""
         self._state = replace(self._state, unfinished=why)
 
     def seal(self) -> None:
-        """Puts the finished shard in its place, unless it is there, and says so in the state. No more heartbeats."""
+        """Puts the finished shard in its place, unless it is there, and says so in the state; beats are idle then."""
         if self._is_as_before():
             self._seal_state(self._before.bytes if self._before else 0)
             return
@@ -143,19 +139,26 @@ class ShardBuilder:
         return kept == records and files.size(self._full(self._name)) == before.bytes
 
     def _seal_state(self, shard_bytes: int) -> None:
-        state = replace(self._state, sealed=True, bytes=shard_bytes, rows=tuple(self._rows))
-        if state != self._before or self._state_is_written:
-            write_state(self._path, state)
+        with self._lock:
+            self._state_is_final = True
+            state = replace(self._state, sealed=True, bytes=shard_bytes, rows=tuple(self._rows))
+            if state != self._before or self._state_is_written:
+                write_state(self._path, state)
 
-    def _write_state(self) -> None:
-        """Says how far the shard is; what earlier runs made of the clips that are still to come stays in it."""
-        if self._writer:
-            self._writer.flush()
-        to_come = [plan.before for plan in self._plans[len(self._rows) :] if plan.before]
-        work = replace(self._work, alive_at=utc_now())
-        write_state(self._path, replace(self._state, rows=(*self._rows, *to_come), work=work))
-        self._state_is_written = True
-        self._state_at = time.monotonic()
+    def _write_state(self, interval_s: float = 0.0) -> None:
+        """Says how far the shard is, unless that was said within `interval_s` or was the last word.
+
+        What earlier runs made of the clips that are still to come stays in it.
+        """
+        with self._lock:
+            if self._state_is_final or time.monotonic() - self._state_at < interval_s:
+                return
+            rows = tuple(self._rows)
+            to_come = [plan.before for plan in self._plans[len(rows) :] if plan.before]
+            work = replace(self._work, alive_at=utc_now())
+            write_state(self._path, replace(self._state, rows=(*rows, *to_come), work=work))
+            self._state_is_written = True
+            self._state_at = time.monotonic()
 
     def _open(self) -> tuple[ShardWriter, BinaryIO]:
         if self._file is None or self._writer is None:
@@ -163,13 +166,14 @@ class ShardBuilder:
             self._writer = ShardWriter(self._file)
         return self._writer, self._file
 
-    def _write(self, place: int, record: bytes) -> None:
+    def _written(self, entry: StateRow, record: bytes) -> StateRow:
+        """Writes a record; returns its row with where it is."""
         writer, _ = self._open()
         offset = writer.write(record)
-        entry = self._rows[place]
+        writer.flush()  # before any state names it
         row = replace(entry.row, position=self._records)
-        self._rows[place] = replace(entry, row=row, file=self._temporary, offset=offset)
         self._records += 1
+        return replace(entry, row=row, file=self._temporary, offset=offset)
 
     def _move_left(self) -> None:
         """Copies the records that are still in earlier files, all of which come before the next one to be written."""
@@ -178,9 +182,8 @@ class ShardBuilder:
             entry, record = self._rows[place], self._read(self._rows[place])
             if record is None:
                 entry, record = self._remake(plan)
-                self._rows[place] = entry
-            if record is not None:
-                self._write(place, record)
+            self._rows[place] = entry if record is None else self._written(entry, record)
+            self._work = replace(self._work, clip_at=utc_now())
 
     def _read(self, entry: StateRow) -> bytes | None:
         """Returns the record of a row from the earlier file that holds it, or None where it is not there intact."""

@@ -98,7 +98,7 @@ def _build(
                 builder.add(plan, *maker.settle(plan, outcome))
                 if why := _left_because(plan, outcome):
                     builder.leave(why)
-        builder.seal()
+            builder.seal()
     finally:
         builder.close()
 

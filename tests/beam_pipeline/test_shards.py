@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from beam_pipeline import heartbeat, shard_builder
+from beam_pipeline import files, heartbeat, shard_builder
 from beam_pipeline.config import load_config
 from beam_pipeline.job import Job, RunError
 from beam_pipeline.ledger import LedgerRow, ShardState, read_state, state_path
@@ -186,6 +186,36 @@ def test_a_shard_that_is_at_its_first_clip_says_that_it_is_at_work(
     assert state.work and state.work.worker == socket.gethostname()
     finished = read_state(str(place.state))
     assert finished and finished.sealed and finished.work is None
+
+
+@pytest.mark.parametrize("step", ["publish", "read_record_at"])  # of a finished shard, of a record that is kept
+def test_signs_of_life_go_on_while_a_disk_or_a_store_takes_its_time(
+    place: Place, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    place.make()
+    write_clip(place.store / f"{CLIPS[3]}.mp4", hue=255)
+    monkeypatch.setattr(heartbeat, "STATE_INTERVAL_S", 0.01)
+    monkeypatch.setattr(shard_builder, "BEAT_INTERVAL_S", 0.0)
+    owner: Any = files if step == "publish" else shard_builder
+    at_once = getattr(owner, step)
+    beats: list[bool] = []
+
+    def slow(*arguments: Any) -> Any:
+        was = place.state.stat().st_mtime_ns
+        for _ in range(1000):
+            if place.state.stat().st_mtime_ns != was:
+                break
+            time.sleep(0.01)
+        state = read_state(str(place.state))
+        beats.append(place.state.stat().st_mtime_ns != was and state is not None and state.work is not None)
+        return at_once(*arguments)
+
+    monkeypatch.setattr(owner, step, slow)
+    place.make()
+    assert beats and all(beats)
+    finished = read_state(str(place.state))
+    assert finished and finished.sealed and finished.work is None
+    assert len(list(read_records(str(place.shard)))) == len(CLIPS)
 
 
 def test_a_run_of_one_split_leaves_what_another_can_go_on_from(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
