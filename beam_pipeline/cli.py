@@ -321,10 +321,10 @@ def _prune(arguments: argparse.Namespace, _: list[str]) -> int:
 
 
 def _verify(arguments: argparse.Namespace, _: list[str]) -> int:
+    from beam_pipeline.checking.verify_command import verify_data_sets
+    from beam_pipeline.checking.verifying import VerifyError
     from beam_pipeline.config import ConfigError, chosen_splits, load_config
     from beam_pipeline.job import RunError
-    from beam_pipeline.verify_command import verify_data_sets
-    from beam_pipeline.verifying import VerifyError
 
     if bool(arguments.folders) == bool(arguments.config or arguments.settings):
         return _fail("what is to be verified? Give folders of data sets, or --config FILE", EXIT_USAGE)

@@ -1,7 +1,7 @@
 """Deletes clips from the store whose records are safe, for those whose disk is smaller than the data set.
 
 Nothing is deleted on trust: only files of the store, still of the size that a record was made from, of clips whose
-shard is sealed and was just read to its end (`shard_check`). A later run keeps those records.
+shard is sealed and was just read to its end (`checking.shard_check`). A later run keeps those records.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from beam_pipeline import files
+from beam_pipeline.checking.shard_check import Problem, verify_shard
+from beam_pipeline.checking.verifying import describe
 from beam_pipeline.ledger import ShardState, StateRow, read_state, state_path
-from beam_pipeline.shard_check import Problem, verify_shard
 from beam_pipeline.store import list_store
 from beam_pipeline.summary import plural, size_text
-from beam_pipeline.verifying import describe
 
 
 @dataclass(slots=True)

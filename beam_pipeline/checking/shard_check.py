@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from beam_pipeline import files
+from beam_pipeline.checking.record_check import Described, wrong_with
 from beam_pipeline.ledger import LedgerRow, ShardState
-from beam_pipeline.record_check import Described, wrong_with
 from beam_pipeline.tfrecord import FRAMING_BYTES, CorruptRecordError, read_length, read_payload
 from tf_data import contract
 

@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from beam_pipeline import files
+from beam_pipeline.checking.shard_check import Problem
 from beam_pipeline.finalize import add_to_index, empty_index, index_arrays
 from beam_pipeline.ledger import SCHEMA, LedgerRow, StateRow
-from beam_pipeline.shard_check import Problem
 from tf_data import contract
 
 RUN_AGAIN = "run again, which writes it anew"

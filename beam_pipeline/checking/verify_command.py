@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_pipeline import files
+from beam_pipeline.checking.verify_process import prepare_verifier
+from beam_pipeline.checking.verifying import Verified, data_sets_in, mark, verify
 from beam_pipeline.job import RunError, writing_to
 from beam_pipeline.locks import not_written, written_by_one
 from beam_pipeline.media.process import use_store_options
 from beam_pipeline.pool import ChildPool, PoolError
-from beam_pipeline.verify_process import prepare_verifier
-from beam_pipeline.verifying import Verified, data_sets_in, mark, verify
 from tf_data import contract
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any, BinaryIO
 
 from beam_pipeline import files
+from beam_pipeline.checking.record_check import Described
 from beam_pipeline.ledger import LedgerRow, ShardState, StateRow
-from beam_pipeline.record_check import Described
 from beam_pipeline.records import parse_sequence_example
 from beam_pipeline.tfrecord import FRAMING_BYTES, read_record_at
 from tf_data import contract

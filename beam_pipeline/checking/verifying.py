@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from beam_pipeline import files
-from beam_pipeline.clips import ClipError
-from beam_pipeline.consistency import (
+from beam_pipeline.checking.consistency import (
     RUN_AGAIN,
     FoundShard,
     Index,
@@ -28,12 +27,13 @@ from beam_pipeline.consistency import (
     wrong_labels,
     wrong_ledger,
 )
+from beam_pipeline.checking.record_check import Described
+from beam_pipeline.checking.shard_check import Problem, verify_records, verify_shard
+from beam_pipeline.checking.state_rescue import rescued_state
+from beam_pipeline.clips import ClipError
 from beam_pipeline.json_files import read_object
 from beam_pipeline.ledger import LedgerRow, ShardState, StateRow, read_state, state_path, write_state
 from beam_pipeline.pool import Pool, Task
-from beam_pipeline.record_check import Described
-from beam_pipeline.shard_check import Problem, verify_records, verify_shard
-from beam_pipeline.state_rescue import rescued_state
 from beam_pipeline.summary import plural, size_text
 from beam_pipeline.tfrecord import FRAMING_BYTES
 from tf_data import contract

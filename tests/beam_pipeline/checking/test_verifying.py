@@ -16,16 +16,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_pipeline import cli
+from beam_pipeline.checking.record_check import Described, wrong_with
+from beam_pipeline.checking.shard_check import verify_shard
+from beam_pipeline.checking.verifying import Verified, describe, mark, verify
 from beam_pipeline.config import load_config
 from beam_pipeline.ledger import LedgerRow, ShardState, read_state, state_path, write_state
 from beam_pipeline.locks import written_by_one
 from beam_pipeline.pool import Task
-from beam_pipeline.record_check import Described, wrong_with
 from beam_pipeline.records import SequenceExample
 from beam_pipeline.run import run
-from beam_pipeline.shard_check import verify_shard
 from beam_pipeline.tfrecord import ShardWriter, read_records
-from beam_pipeline.verifying import Verified, describe, mark, verify
 from tests.beam_pipeline.clips_on_disk import write_clip, write_list
 
 CLIPS = [f"clip{n:07d}_{n:06d}_{n + 1:06d}" for n in range(6)]
