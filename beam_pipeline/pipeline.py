@@ -43,6 +43,7 @@ from beam_pipeline.store import (
     list_store,
     video_ids,
 )
+from beam_pipeline.store_guard import GuardedPool
 from beam_pipeline.unpacking import archive_to_store
 
 Unit = tuple[str, str, str, int]  # what to read (annotations, store, archive, shard), split, path, position or number
@@ -147,9 +148,8 @@ class MakeShards(beam.DoFn):
         check_same_code(self._job.code)
         reuse_freed_memory()  # records come and go here, too
         job = self._job
-        self._pool = self._decoders.acquire(
-            lambda: ChildPool(job.workers, job.limits.memory_mib, self._prepare_decoder)
-        )
+        decoders = self._decoders.acquire(lambda: ChildPool(job.workers, job.limits.memory_mib, self._prepare_decoder))
+        self._pool = GuardedPool(decoders, job.store)
         self._visitors_pool = None
         if job.source.kind == "youtube":  # no memory limit: V8, which runs YouTube's scripts, reserves terabytes
             self._visitors_pool = self._visitors.acquire(

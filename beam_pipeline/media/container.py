@@ -10,6 +10,8 @@ from av.container.core import Flags
 
 from beam_pipeline.clips import ClipError
 from beam_pipeline.media.section_tag import TAG
+from beam_pipeline.media.stored_file import reading
+from beam_pipeline.media.task import UnreadFileError
 
 # Demuxers of single media files. Left out on purpose: playlists and scripts (hls, concat, dash, …), which would make
 # libavformat open other files or URLs at a stranger's word.
@@ -26,8 +28,8 @@ def open_container(source: str | BinaryIO) -> InputContainer:
     what lies before the clip can be had, at negative times.
 
     Raises:
-      ClipError: `not_found` where there is no such file, `unsupported` for a format that is not a media container,
-        `unreadable` for anything that libavformat can't open.
+      ClipError: `not_found` where there is no such file, `network` where its store does not give it, `unsupported` for
+        a format that is not a media container, `unreadable` for anything that libavformat can't open.
     """
     container = _open(source, {})
     if TAG not in container.metadata:
@@ -43,7 +45,8 @@ def _open(source: str | BinaryIO, options: dict[str, str]) -> InputContainer:
         elif "://" in source:
             from beam_pipeline import files  # a local job's decoders never pay for importing Beam
 
-            source = files.open_for_reading(source)
+            with reading(source):
+                source = files.open_for_reading(source)
         container = av.open(
             source,
             "r",
@@ -51,7 +54,7 @@ def _open(source: str | BinaryIO, options: dict[str, str]) -> InputContainer:
             options={"format_whitelist": _DEMUXERS, **options},
         )
     except FileNotFoundError as error:
-        raise ClipError("not_found", "the file has gone since the store was listed") from error
+        raise UnreadFileError("not_found", "the file has gone since the store was listed") from error
     except av.error.FFmpegError as error:
         raise ClipError("unreadable", f"libavformat can't open it: {error.strerror}") from error
     container.flags &= ~cast(int, Flags.gen_pts.value)  # on by default in PyAV; what it generates for AVI is wrong

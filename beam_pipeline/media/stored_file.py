@@ -12,7 +12,7 @@ from typing import BinaryIO, cast
 
 import google_crc32c
 
-from beam_pipeline.clips import ClipError
+from beam_pipeline.media.task import UnreadFileError
 
 _CHUNK = 1 << 20
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -31,8 +31,8 @@ def stored_file(path: str, size: int) -> Iterator[tuple[str | BinaryIO, int]]:
       size: bytes, as the store was listed.
 
     Raises:
-      ClipError: `not_found`; `unreadable` for a disk that can't be read; `network` for a store that can't, for now, or
-        whose file has another size by now.
+      UnreadFileError: `not_found`; `unreadable` for a disk that can't be read; `network` for a store that can't, for
+        now, or whose file has another size by now.
       OSError: there is no room for a temporary file.
     """
     if "://" not in path:
@@ -42,33 +42,47 @@ def stored_file(path: str, size: int) -> Iterator[tuple[str | BinaryIO, int]]:
         yield cast("BinaryIO", file), _download(path, size, cast("BinaryIO", file))
 
 
-def _checksum(path: str) -> int:
+@contextlib.contextmanager
+def reading(path: str) -> Iterator[None]:
+    """Makes errors of the disk or the store that a file is read from what became of its clip.
+
+    Raises:
+      UnreadFileError: as `stored_file`.
+      OSError: a disk that is written meanwhile is full.
+    """
     try:
-        with Path(path).open("rb") as file:
-            return _copy(file)
+        yield
     except FileNotFoundError as error:
-        raise ClipError("not_found", "the file has gone since the store was listed") from error
-    except OSError as error:
-        raise ClipError("unreadable", f"can't be read: {error.strerror or error}") from error
+        raise UnreadFileError("not_found", "the file has gone since the store was listed") from error
+    except Exception as error:
+        if "://" not in path:
+            if not isinstance(error, OSError):
+                raise
+            raise UnreadFileError("unreadable", f"can't be read: {error.strerror or error}") from error
+        from beam_pipeline.object_stores import is_of_store
+
+        if not is_of_store(error) or getattr(error, "errno", None) in _DISK_FULL:
+            raise
+        why = " ".join(str(error).split())[:200]
+        raise UnreadFileError("network", f"can't be read from the store: {why}") from error
+
+
+def _checksum(path: str) -> int:
+    with reading(path), Path(path).open("rb") as file:
+        return _copy(file)
 
 
 def _download(path: str, size: int, target: BinaryIO) -> int:
     from beam_pipeline import files  # a local job's decoders never pay for importing Beam
-    from beam_pipeline.object_stores import is_of_store
 
-    try:
-        with files.open_for_reading(path) as file:
-            there = file.seek(0, io.SEEK_END)
-            file.seek(0)
-            crc32c = _copy(file, target, min(size, there))  # asked beyond its end, a store is asked once more
-    except FileNotFoundError as error:
-        raise ClipError("not_found", "the file has gone since the store was listed") from error
-    except Exception as error:
-        if not is_of_store(error) or getattr(error, "errno", None) in _DISK_FULL:
-            raise
-        raise ClipError("network", f"can't be read from the store: {' '.join(str(error).split())[:200]}") from error
+    with reading(path), files.open_for_reading(path) as file:
+        there = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        crc32c = _copy(file, target, min(size, there))  # asked beyond its end, a store is asked once more
     if there != size or target.tell() != size:
-        raise ClipError("network", f"{target.tell()} of {there} bytes came from the store, which had listed {size}")
+        raise UnreadFileError(
+            "network", f"{target.tell()} of {there} bytes came from the store, which had listed {size}"
+        )
     return crc32c
 
 

@@ -56,6 +56,10 @@ class FileError(ClipError):
         self.crc32c = crc32c
 
 
+class UnreadFileError(ClipError):
+    """A `ClipError` of a file whose bytes could not be had. Where that goes for one after another, the store is ill."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProbeTask:
     """A clip and where the file that holds it is."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.beam_pipeline.clips_on_disk import write_list
 from tests.object_stores.clouds import Cloud
 from tests.object_stores.conftest import CLIPS, MISSING, NUM_SHARDS, VERSION, Outcome, Place, lasting
 from tests.object_stores.faulty_proxy import Call, Faults
@@ -50,6 +51,24 @@ def test_clips_that_can_not_be_read_for_now_are_made_by_the_next_run(
     cloud.proxy.reset()
     remote.run()
     assert outcome.made() == lasting(tiny / VERSION)
+
+
+def test_a_store_that_refuses_all_its_clips_stops_the_run(remote: Place, cloud: Cloud, tiny: Path) -> None:
+    clips = [f"other{n:06d}_{n:06d}_{n + 1:06d}" for n in range(12)]
+    write_list(tiny / "other.csv", clips)
+    cloud.put("train.csv", (tiny / "other.csv").read_bytes())
+    for clip in clips:
+        cloud.put(f"clips/{clip}.mp4", (tiny / "clips" / f"{CLIPS[0]}.mp4").read_bytes())
+    cloud.proxy.reset(Faults(statuses=(403,), refuse=lambda call: "clips/other" in call.path))
+    for command in ("run", "fetch"):
+        errors = remote.run(command, status=1).errors
+        assert errors.startswith(
+            f"error: {cloud.url}/clips: 10 clips in a row could not be read, the last: can't be read"
+        )
+        assert "403" in errors
+        assert errors.count("\n") == 1
+    cloud.proxy.reset()
+    assert remote.run().summary["splits"][0]["written"] == len(clips)
 
 
 def test_an_upload_that_is_refused_stops_the_run_and_leaves_nothing_that_looks_whole(
