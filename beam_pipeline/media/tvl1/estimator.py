@@ -16,10 +16,9 @@ import cv2
 import numpy as np
 
 from beam_pipeline.media.settings import TVL1Parameters
-from beam_pipeline.media.tvl1 import medians, warps
+from beam_pipeline.media.tvl1 import medians, sweeps, warps
 from beam_pipeline.media.tvl1.fields import BY_X, U, V, new_fields
-from beam_pipeline.media.tvl1.lanes import LANES, padded
-from beam_pipeline.media.tvl1.sweeps import iterate
+from beam_pipeline.media.tvl1.lanes import padded
 
 _MIN_LEVEL_PX = 16  # a level of the pyramid that is smaller is left out, as in OpenCV
 _DEFAULTS = TVL1Parameters()
@@ -39,7 +38,7 @@ class _Level:
         self.channels = [zeros(height + margins, width + margins, warps.CHANNELS) for _ in range(2)]
         self.fields = new_fields(height, width)
         self.flow = [self.fields[1:-1, field, :width] for field in (U, V)]
-        self.change = zeros(LANES)
+        self.sweeps = sweeps.new_scratch()
         self.medians = medians.new_scratch(width)
         self.warps = warps.new_scratch(width)
 
@@ -106,7 +105,7 @@ class TVL1:
                 if parameters.median_px > 1:
                     for field in (U, V):
                         medians.filter_median(fields, field, width, parameters.median_px, *level.medians)
-                if iterate(fields, width, most, tau, limit, parameters.inner_iterations, level.change):
+                if sweeps.iterate(fields, width, most, tau, limit, parameters.inner_iterations, *level.sweeps):
                     break
 
 
@@ -117,7 +116,7 @@ def compile_once() -> None:
     Processes that start together take turns, so that the first one compiles for all. Without a folder that can keep
     the cache each of them has to.
     """
-    folder = iterate.stats.cache_path
+    folder = sweeps.iterate.stats.cache_path
     with contextlib.ExitStack() as until_done:
         if folder:
             with contextlib.suppress(OSError):

@@ -16,6 +16,7 @@ from beam_pipeline.media.tvl1.fields import BY_X, BY_Y, INVERSE, PU_X, PU_Y, PV_
 from beam_pipeline.media.tvl1.lanes import LANES, Code, Lanes, compiled
 
 _MEASURE_ROWS = 8  # how often it is asked whether the flow has changed too much to stop
+_TOGETHER = 8  # sweeps that go over the rows together: more bring nothing (benchmarks/flow.py)
 
 
 def _row(*, primal: bool, dual: bool, measured: bool = False) -> Any:
@@ -89,11 +90,63 @@ _last = _row(primal=False, dual=True)
 
 
 @compiled
-def iterate(fields, width, most, tau, limit, count, change):
+def _sweep_row(fields, y, width, most, tau, limit, measured, change):
+    """Sweeps row `y`, or what is left to do after the last one; returns whether the change so far is within the limit.
+
+    Changes are summed in fixed lanes, and only while they are `measured`: until they exceed the limit, since what
+    follows can only add to them.
+    """
+    height = fields.shape[0] - 2
+    if y > height:
+        for x in range(width):
+            fields[y, U, x], fields[y, V, x] = fields[height, U, x], fields[height, V, x]
+        _last(fields, y, width, most, tau, change)
+        return measured
+    if y == 1:
+        change[:] = np.float32(0)
+        _first(fields, y, width, most, tau, change)
+    elif measured:
+        _next_measured(fields, y, width, most, tau, change)
+    else:
+        _next(fields, y, width, most, tau, change)
+    fields[y, U, width], fields[y, V, width] = fields[y, U, width - 1], fields[y, V, width - 1]
+    if measured and (y <= _MEASURE_ROWS or y % _MEASURE_ROWS == 0 or y == height):
+        total = np.float32(0)
+        for lane in range(LANES):
+            total += change[lane]
+        return total <= limit
+    return measured
+
+
+@compiled
+def _sweep_together(fields, width, most, tau, limit, count, rows, within, changes):
+    """Goes over the rows once, with up to `count` sweeps, each of them a row or more behind the one before.
+
+    Returns how many there were: one begins when that before it has changed the flow too much to be the last.
+    """
+    end = fields.shape[0]
+    begun = finished = 0
+    while finished < begun or begun == 0:
+        if begun == 0 or (begun < count and not within[begun - 1]):
+            rows[begun], within[begun] = 1, True
+            begun += 1
+        until = rows[finished] + 1
+        for sweep in range(finished, begun):
+            while rows[sweep] < until:
+                within[sweep] = _sweep_row(fields, rows[sweep], width, most, tau, limit, within[sweep], changes[sweep])
+                rows[sweep] += 1
+            until = rows[sweep] - 1
+        if rows[finished] == end:
+            finished += 1
+    return begun
+
+
+@compiled
+def iterate(fields, width, most, tau, limit, count, rows, within, changes):
     """Sweeps until the flow changes little, at most `count` times; returns whether it did change little.
 
-    Primal and dual variables are swept together: those duals follow whose row the flow has just left. Changes are
-    summed in fixed lanes, and only until they exceed the limit: what follows can only add to them.
+    Primal and dual variables are swept together: those duals follow whose row the flow has just left. And a row that
+    is in the cache is swept several times: one sweep after the other would wait for memory.
 
     Args:
       fields: of a level (`fields.new_fields`); flow and duals are changed in place.
@@ -102,28 +155,19 @@ def iterate(fields, width, most, tau, limit, count, change):
       tau: τ.
       limit: the sum of squared changes at which to stop.
       count: sweeps at most.
-      change: scratch, (LANES,).
+      rows: scratch (`new_scratch`): the next row of each sweep.
+      within: scratch: whether a sweep has changed little so far.
+      changes: scratch: how much it has changed.
     """
-    height = fields.shape[0] - 2
-    for _ in range(count):
-        measured = True
-        change[:] = np.float32(0)
-        for y in range(1, height + 1):
-            if y == 1:
-                _first(fields, y, width, most, tau, change)
-            elif measured:
-                _next_measured(fields, y, width, most, tau, change)
-            else:
-                _next(fields, y, width, most, tau, change)
-            fields[y, U, width], fields[y, V, width] = fields[y, U, width - 1], fields[y, V, width - 1]
-            if measured and (y % _MEASURE_ROWS == 0 or y == height):
-                total = np.float32(0)
-                for lane in range(LANES):
-                    total += change[lane]
-                measured = total <= limit
-        for x in range(width):
-            fields[height + 1, U, x], fields[height + 1, V, x] = fields[height, U, x], fields[height, V, x]
-        _last(fields, height + 1, width, most, tau, change)
-        if measured:
+    done = 0
+    while done < count:
+        made = _sweep_together(fields, width, most, tau, limit, min(count - done, len(rows)), rows, within, changes)
+        if within[made - 1]:
             return True
+        done += made
     return False
+
+
+def new_scratch() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Room for what is known of sweeps that go over the rows together."""
+    return np.zeros(_TOGETHER, np.int64), np.zeros(_TOGETHER, np.bool_), np.zeros((_TOGETHER, LANES), np.float32)
