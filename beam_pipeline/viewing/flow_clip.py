@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import av
 import numpy as np
-from google.protobuf.message import DecodeError
 
 from beam_pipeline.clips import Clip, ClipError
 from beam_pipeline.media.container import open_container
@@ -20,12 +19,9 @@ from beam_pipeline.media.frame_folders import list_folder, read_folder
 from beam_pipeline.media.settings import MediaSettings
 from beam_pipeline.media.timing import HALF, num_outputs
 from beam_pipeline.media.video import read_frames
-from beam_pipeline.records import parse_sequence_example
 from beam_pipeline.tfrecord import CorruptRecordError, read_records
+from beam_pipeline.viewing.clip_record import ClipRecord, id_of, parse_clip
 from beam_pipeline.viewing.image_files import decode_image, image_size, read_frame
-from tf_data import contract
-
-_FRAME_RATES = (0.01, 1000)  # of a record: others' may say anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,27 +178,28 @@ def flow_of_record(path: str, clip_id: str | None, span: Span) -> FlowClip:
         without flow; `too_short`.
       OSError: the shard can't be read.
     """
+    return flow_of_clip(_find_record(path, clip_id), span)
+
+
+def flow_of_clip(clip: ClipRecord, span: Span | None = None) -> FlowClip:
+    """Returns a record's frames and flow as they are stored.
+
+    Args:
+      clip: the record.
+      span: in seconds from the clip's beginning; None: all of it.
+
+    Raises:
+      ClipError: `unsupported` for one without flow; `too_short`; `unreadable` for one whose images are damaged.
+    """
+    if not clip.flow:
+        raise ClipError("unsupported", f"record {clip.clip_id} has no flow: look at its video instead")
+    rate = clip.frame_rate
+    taken = span.frames(len(clip.frames), rate) if span else slice(0, len(clip.frames))
+    start_s = float(taken.start / rate)
     try:
-        found_id, context, lists = _find_record(path, clip_id)
-    except (CorruptRecordError, DecodeError) as error:
-        raise ClipError("unreadable", f"is no shard of sequence examples, or damaged: {error}") from error
-    frames, fields = (_images(lists, key) for key in (contract.IMAGE_ENCODED, contract.FLOW_ENCODED))
-    if not fields:
-        raise ClipError("unsupported", f"record {found_id} has no flow: look at its video instead")
-    bound_px = _number(context, contract.FLOW_SATURATION)
-    rate = _number(context, f"{contract.IMAGE_PREFIX}/frame_rate")
-    if not 0 < bound_px < math.inf or not _FRAME_RATES[0] <= rate <= _FRAME_RATES[1]:
-        raise ClipError(
-            "unsupported",
-            f"record {found_id}: {contract.FLOW_SATURATION} and image/frame_rate must be above 0, "
-            f"got {bound_px:g} and {rate:g}",
-        )
-    frame_rate = Fraction(rate).limit_denominator(1001)
-    taken = span.frames(len(frames), frame_rate)
-    try:
-        return _stored(found_id, float(taken.start / frame_rate), frame_rate, frames[taken], fields[taken], bound_px)
+        return _stored(clip.clip_id, start_s, rate, clip.frames[taken], clip.flow[taken], clip.bound_px)
     except ClipError as error:
-        raise ClipError(error.reason, f"record {found_id}: {error.detail}") from error
+        raise ClipError(error.reason, f"record {clip.clip_id}: {error.detail}") from error
 
 
 def _estimated(
@@ -232,7 +229,7 @@ def _estimated(
 
 
 def _stored(
-    name: str, start_s: float, frame_rate: Fraction, frames: list[bytes], fields: list[bytes], bound_px: float
+    name: str, start_s: float, frame_rate: Fraction, frames: Sequence[bytes], fields: Sequence[bytes], bound_px: float
 ) -> FlowClip:
     num_pairs = min(len(fields), len(frames) - 1)
     _check_length(num_pairs + 1)
@@ -268,27 +265,20 @@ def _check_length(num_frames: int) -> None:
         raise ClipError("too_short", f"flow takes two frames or more, {found}")
 
 
-def _find_record(path: str, clip_id: str | None) -> tuple[str, dict[str, Any], dict[str, Any]]:
+def _find_record(path: str, clip_id: str | None) -> ClipRecord:
     ids = []
-    for record in read_records(path):
-        context, lists = parse_sequence_example(record)
-        found_id = b"".join(context.get(contract.EXAMPLE_ID, [])[:1]).decode(errors="replace")
-        if clip_id in (None, found_id):
-            return found_id, context, lists
-        ids.append(found_id)
+    try:
+        for record in read_records(path):
+            found_id = id_of(record)
+            if clip_id in (None, found_id):
+                return parse_clip(record)
+            ids.append(found_id)
+    except CorruptRecordError as error:
+        raise ClipError("unreadable", f"is no shard of sequence examples, or damaged: {error}") from error
     if not ids:
         raise ClipError("not_found", "holds no record")
     few = ", ".join(ids[:3]) + (", …" if len(ids) > 3 else "")
     raise ClipError("not_found", f"--clip {clip_id}: none of its {len(ids)} records has that id; there are {few}")
-
-
-def _images(lists: dict[str, Any], key: str) -> list[bytes]:
-    return [image for step in lists.get(key, []) for image in step[:1] if isinstance(image, bytes)]
-
-
-def _number(context: dict[str, Any], key: str) -> float:
-    values = context.get(key, [])
-    return float(values[0]) if values and isinstance(values[0], int | float) else 0.0
 
 
 def spread(frames: Sequence[bytes], most: int) -> list[int]:

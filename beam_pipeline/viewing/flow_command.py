@@ -25,17 +25,13 @@ from beam_pipeline.viewing.flow_clip import (
 from beam_pipeline.viewing.flow_film import write_flow_film
 from beam_pipeline.viewing.flow_sheet import MOST_PAIRS, draw_flow_sheet, full_px_of
 from beam_pipeline.viewing.image_files import IMAGE_SUFFIXES
-from beam_pipeline.viewing.new_files import new_file
+from beam_pipeline.viewing.new_files import RequestError, check_is_new, new_file
 from tf_data import contract
 
 SUFFIXES = (".png", ".mp4", ".flo")
 
 # What a configuration must have and a look doesn't use; and the rate of frames that lie in files of their own.
 _NO_DATA_SET = ("name=look", "splits.look.annotations=[none]", "source.store=.", "encode.fps=25")
-
-
-class RequestError(ValueError):
-    """What is asked for can't be done, whatever the clip holds; one line that says what to ask for instead."""
 
 
 def view_flow(
@@ -73,7 +69,7 @@ def view_flow(
         raise RequestError(f"{out}: its suffix must be one of {', '.join(SUFFIXES)}, got {out.suffix!r}")
     if full_px is not None and suffix == ".flo":
         raise RequestError("--full_px is for pictures: a .flo file has no colours")
-    _check_is_new(out, overwrite)
+    check_is_new(out, overwrite)
     if out.exists() and suffix in IMAGE_SUFFIXES and out.parent in {Path(path).parent for path in inputs}:
         raise RequestError(f"{out}: may be a frame like those beside it; OUT comes last, and is to be elsewhere")
     clip = _open(inputs, config, settings, span, clip_id)
@@ -152,20 +148,13 @@ def _media(config: Sequence[str], settings: Sequence[str], kind: str) -> MediaSe
     return loaded.media
 
 
-def _check_is_new(path: Path, overwrite: bool) -> None:
-    if path.is_dir():
-        raise RequestError(f"{path}: is a folder")
-    if path.exists() and not overwrite:
-        raise RequestError(f"{path}: is there already; name another file, or replace it with --overwrite")
-
-
 def _write_flo_files(out: Path, clip: FlowClip, overwrite: bool) -> list[Path]:
     if clip.num_pairs == 1:
         files = [out]
     else:
         files = [out.with_name(f"{out.stem}-{pair:05d}{out.suffix}") for pair in range(clip.num_pairs)]
         if there := _numbered(out):
-            _check_is_new(there[0], overwrite)
+            check_is_new(there[0], overwrite)
     with _progress(clip.num_pairs) as bar:
         for pair, file in enumerate(files):
             with new_file(file) as temporary:

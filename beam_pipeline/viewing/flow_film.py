@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from fractions import Fraction
+from collections.abc import Callable, Iterator
 
-import av
 import numpy as np
-from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Colorspace
 
+from beam_pipeline.viewing.films import write_film
 from beam_pipeline.viewing.flow_clip import FlowClip
 from beam_pipeline.viewing.flow_colours import colour_flow, colour_wheel
 from beam_pipeline.viewing.flow_sheet import painted_vectors, resized
@@ -22,7 +19,6 @@ _LEAST_HEIGHT = 256  # smaller clips are enlarged by a whole number, but not bey
 _MOST_WIDTH = 4096  # of a picture
 _LEAST_WIDTH = 512  # room for the legend
 _STRIP, _MARGIN, _GAP, _TEXT_SIZE = 40, 8, 4, 14
-_CRF = "17"  # hardly to be told from what was drawn
 
 
 def write_flow_film(
@@ -42,24 +38,16 @@ def write_flow_film(
     """
     scale = max(1, min(-(-_LEAST_HEIGHT // clip.height), _MOST_WIDTH // (2 * clip.width)))
     size = (clip.width * scale, clip.height * scale)
+    write_film(path, "mp4", _pictures(clip, size, full_px, on_pair), clip.frame_rate)
+
+
+def _pictures(
+    clip: FlowClip, size: tuple[int, int], full_px: float, on_pair: Callable[[], object]
+) -> Iterator[np.ndarray]:
     page = _page(size, full_px)
-    with av.open(os.fspath(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-        stream = container.add_stream("libx264", rate=clip.frame_rate, options={"crf": _CRF})
-        stream.height, stream.width = page.shape[:2]
-        stream.pix_fmt = "yuv420p"
-        # BT.709 in limited range, and said so: players guess by the size of a picture.
-        context = stream.codec_context
-        context.colorspace, context.color_range = Colorspace.ITU709, ColorRange.MPEG
-        context.color_primaries = context.color_trc = 1
-        for pair in range(clip.num_pairs):
-            frame = VideoFrame.from_ndarray(_picture(page, clip, pair, size, full_px), format="rgb24")
-            frame = frame.reformat(
-                format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG, threads=1
-            )
-            frame.pts, frame.time_base = pair, Fraction(1) / clip.frame_rate
-            container.mux(stream.encode(frame))
-            on_pair()
-        container.mux(stream.encode(None))
+    for pair in range(clip.num_pairs):
+        yield _picture(page, clip, pair, size, full_px)
+        on_pair()
 
 
 def _page(size: tuple[int, int], full_px: float) -> np.ndarray:

@@ -8,6 +8,18 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
+class RequestError(ValueError):
+    """What is asked for can't be done, whatever a clip holds; one line that says what to ask for instead."""
+
+
+def check_is_new(path: Path, overwrite: bool) -> None:
+    """Raises `RequestError` where a file is there that must not be replaced, or a folder."""
+    if path.is_dir():
+        raise RequestError(f"{path}: is a folder")
+    if path.exists() and not overwrite:
+        raise RequestError(f"{path}: is there already; name another file, or replace it with --overwrite")
+
+
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
     """Gives a temporary path to write to, which becomes `path` at the end of the block, and goes where that fails.

@@ -1,0 +1,61 @@
+"""`python -m beam_pipeline clip`: one record of a data set as a film."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from beam_pipeline import files
+from beam_pipeline.media.process import use_store_options
+from beam_pipeline.viewing.clip_film import Layout, write_clip_film
+from beam_pipeline.viewing.clip_record import ClipRecord
+from beam_pipeline.viewing.data_set import find_clip, open_data_set, read_clip
+from beam_pipeline.viewing.films import Form
+from beam_pipeline.viewing.new_files import RequestError, check_is_new, new_file
+
+FORMS: dict[str, Form] = {".mp4": "mp4", ".webm": "webm", ".gif": "gif"}
+
+
+def cut_clip(
+    folder: str,
+    clip_id: str,
+    out: Path,
+    *,
+    layout: Layout = "frames",
+    height: int | None = None,
+    overwrite: bool = False,
+) -> ClipRecord:
+    """Writes one record of a data set as a film, whose form `out`'s suffix says.
+
+    Args:
+      folder: of the data set (`data_set.open_data_set`).
+      clip_id: `example/id` of the record, of whatever split.
+      out: `.mp4`, `.webm` or `.gif`, on this machine.
+      layout: what is shown (`clip_film.write_clip_film`).
+      height: of a frame in pixels; None: as it is stored.
+      overwrite: whether `out` may be replaced.
+
+    Returns:
+      The record.
+
+    Raises:
+      RequestError: `out` is of another form, or is there.
+      DataSetError: there is no such data set or clip.
+      ClipError: the clip has no record, or one that can't be shown so.
+      OSError: a file can't be read or written.
+    """
+    form = FORMS.get(out.suffix.lower())
+    if form is None:
+        raise RequestError(f"{out}: its suffix must be one of {', '.join(FORMS)}, got {out.suffix!r}")
+    check_is_new(out, overwrite)
+    if not files.is_local(folder):
+        use_store_options({})
+    clip = read_clip(*find_clip(open_data_set(folder), clip_id))
+    with (
+        new_file(out) as temporary,
+        tqdm(total=len(clip.frames), unit=" frames", dynamic_ncols=True, delay=1, disable=None, file=sys.stderr) as bar,
+    ):
+        write_clip_film(temporary, form, clip, layout, height=height, on_frame=bar.update)
+    return clip
