@@ -130,15 +130,7 @@ def _versions_in(folder: str, depth: int) -> list[str]:
     return [found for path in below for found in _versions_in(path, depth - 1)]
 
 
-def splits_in(directory: str) -> list[str]:
-    """Returns the splits of which a run, or a copy of what it made, left anything."""
-    state_dir = files.join(directory, contract.STATE_DIR)
-    patterns = ((directory, _INFO_RE), (state_dir, _SETTINGS_RE))
-    matches = (pattern.fullmatch(file) for folder, pattern in patterns for file in files.names(folder))
-    return sorted({match["split"] for match in matches if match})
-
-
-def verify(directory: str, splits: Sequence[str], read: ReadShards, frames: Frames = "sample") -> Verified:
+def verify(directory: str, splits: Sequence[str], pool: Pool) -> Verified:
     """Reads a whole version of a data set and compares all of its files with each other.
 
     Args:
@@ -174,6 +166,60 @@ def mark(verified: Verified) -> Verified:
     Records that are right are kept, also those of clips that have gone from the store. Where a shard's state is gone or
     damaged, and all else of the shard is right, there is a new one, from the ledger.
 
+    Raises:
+      OSError: a state can't be written.
+    """
+    problems: dict[str, list[Problem]] = {}
+    for problem in verified.problems:
+        problems.setdefault(problem.file, []).append(problem)
+    marked = 0
+    for file, of_shard in problems.items():
+        if not (parsed := contract.parse_shard_file(file)):
+            continue
+        path = state_path(verified.directory, *parsed[1:])
+        state = read_state(path)
+        if state is None:
+            state = _rescued(verified, of_shard, *parsed[1:])
+        elif state.sealed:
+            broken = {problem.clip_id for problem in of_shard}
+            rows = (replace(row, file="") if row.row.clip_id in broken else row for row in state.rows)
+            state = replace(state, sealed=False, rows=tuple(rows))
+        else:
+            continue
+        if state:
+            write_state(path, state)
+            marked += 1
+    return replace(verified, marked=marked)
+
+
+def _rescued(verified: Verified, problems: list[Problem], split: str, shard: int, num_shards: int) -> ShardState | None:
+    settings = read_object(_settings_path(verified.directory, split))
+    trimmed = (settings or {}).get("source", {}).get("trimmed")
+    if trimmed is None or [problem.what for problem in problems] != [_STATE_IS_GONE]:
+        return None
+    described = describe(verified.directory, verified.name, split)
+    rows = Ledger(verified.directory, split, num_shards).rows(shard)  # which have just been read
+    return rescued_state(verified.directory, described, shard, num_shards, rows, trimmed)
+
+
+def _settings_path(directory: str, split: str) -> str:
+    return files.join(directory, contract.STATE_DIR, f"settings-{split}.json")
+
+
+def describe(directory: str, name: str, split: str) -> Described:
+    """Returns what a split's metadata and label list say of its records, as far as they are there."""
+    info = read_object(files.join(directory, contract.info_file(split))) or {}
+    labels = files.read_whole(files.join(directory, contract.LABELS_FILE))
+    names = None if labels is None else tuple(labels.decode(errors="replace").splitlines())
+    return Described(name, split, info.get("features", {}), names)
+
+
+def splits_in(directory: str) -> list[str]:
+    """Returns the splits of which a run, or a copy of what it made, left anything."""
+    state_dir = files.join(directory, contract.STATE_DIR)
+    patterns = ((directory, _INFO_RE), (state_dir, _SETTINGS_RE))
+    matches = (pattern.fullmatch(file) for folder, pattern in patterns for file in files.names(folder))
+    return sorted({match["split"] for match in matches if match})
 
 
 def _verify_split(directory: str, split: str, pool: Pool) -> Verified:
