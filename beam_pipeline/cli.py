@@ -127,19 +127,6 @@ def _add_data_set(command: argparse.ArgumentParser) -> None:
 def _add_configuration(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--config",
-    clip = add("clip", _clip, "cut one record of a data set into a film: .mp4, .webm or .gif", _CLIP)
-    clip.usage = f"{clip.prog} [options] DATA [--] ID OUT"
-    clip.add_argument("folder", metavar="DATA", help="folder of a data set")
-    clip.add_argument("clip_id", metavar="ID", help="of a clip of any split; -- goes before one that begins with -")
-    clip.add_argument("out", metavar="OUT", type=Path, help="a .mp4, .webm or .gif file")
-    clip.add_argument(
-        "--flow",
-        choices=["beside", "below", "alone"],
-        help="show the flow, in colour: beside the frames, below them, or without them",
-    )
-    clip.add_argument("--height", type=_height, metavar="PX", help="of a frame (default: as it is stored)")
-    clip.add_argument("--overwrite", action="store_true", help="replace OUT")
-
         action="append",
         default=[],
         metavar="FILE",
@@ -192,8 +179,6 @@ def _seconds(text: str) -> float:
 
 
 def _length_s(text: str) -> float:
-_CLIP = """Writes a clip as its record holds it: all of its frames at their exact rate, and in .mp4 and .webm its sound.
-DATA may be remote (gs://...). Exit status: 0 done, 1 the clip has no record or a broken one, 2 a bad request."""
     return _number(text, "seconds from 0.001 to 1,000,000", at_least=0.001)
 
 
@@ -203,13 +188,6 @@ def _speed(text: str) -> float:
 
 def _length_px(text: str) -> float:
     return _number(text, "pixels from 0.001 to 1,000,000", at_least=0.001)
-
-def _height(text: str) -> int:
-    height = _positive(text)
-    if not 16 <= height <= 2160:
-        raise argparse.ArgumentTypeError(f"must be 16 to 2160 pixels, got {text!r}")
-    return height
-
 
 
 def _number(text: str, what: str, at_least: float) -> float:
@@ -412,8 +390,7 @@ def _flow(arguments: argparse.Namespace, _: list[str]) -> int:
     from beam_pipeline.clips import ClipError
     from beam_pipeline.config import ConfigError
     from beam_pipeline.viewing.flow_clip import Span
-    from beam_pipeline.viewing.flow_command import view_flow
-    from beam_pipeline.viewing.new_files import RequestError
+    from beam_pipeline.viewing.flow_command import RequestError, view_flow
 
     try:
         files = view_flow(
@@ -452,30 +429,3 @@ def _shown(text: str) -> str:
     return "".join(
         char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode() for char in text
     )
-def _clip(arguments: argparse.Namespace, _: list[str]) -> int:
-    from beam_pipeline.clips import ClipError
-    from beam_pipeline.viewing.clip_command import cut_clip
-    from beam_pipeline.viewing.data_set import DataSetError
-    from beam_pipeline.viewing.new_files import RequestError
-
-    layouts = {None: "frames", "alone": "flow"}
-    try:
-        clip = cut_clip(
-            arguments.folder,
-            arguments.clip_id,
-            arguments.out,
-            layout=layouts.get(arguments.flow, arguments.flow),
-            height=arguments.height,
-            overwrite=arguments.overwrite,
-        )
-    except (RequestError, DataSetError) as error:
-        return _fail(str(error), EXIT_USAGE)
-    except ClipError as error:
-        return _fail(error.detail, EXIT_FAILED)
-    except OSError as error:
-        return _fail(f"{error.filename or arguments.out}: {error.strerror or error}", EXIT_FAILED)
-    facts = f"{len(clip.frames)} frames at {float(clip.frame_rate):g}/s, {clip.duration_s:.2f} s"
-    print(_shown(f"{arguments.out}: {clip.label or 'no label'}, {facts}"))
-    return EXIT_OK
-
-
