@@ -112,6 +112,19 @@ def _parser() -> argparse.ArgumentParser:
     flow.add_argument("--overwrite", action="store_true", help="replace OUT")
     _add_configuration(flow)
 
+    clip = add("clip", _clip, "cut one record of a data set into a film: .mp4, .webm or .gif", _CLIP)
+    clip.usage = f"{clip.prog} [options] DATA [--] ID OUT"
+    clip.add_argument("folder", metavar="DATA", help="folder of a data set")
+    clip.add_argument("clip_id", metavar="ID", help="of a clip of any split; -- goes before one that begins with -")
+    clip.add_argument("out", metavar="OUT", type=Path, help="a .mp4, .webm or .gif file")
+    clip.add_argument(
+        "--flow",
+        choices=["beside", "below", "alone"],
+        help="show the flow, in colour: beside the frames, below them, or without them",
+    )
+    clip.add_argument("--height", type=_height, metavar="PX", help="of a frame (default: as it is stored)")
+    clip.add_argument("--overwrite", action="store_true", help="replace OUT")
+
     demo = add("demo", _demo, "make a mini-Kinetics, run the job on it, show a batch and a picture", _DEMO)
     demo.add_argument("--out", metavar="DIR", default="demo", help="where everything goes (default: demo)")
     return parser
@@ -164,6 +177,8 @@ _FILTER = """Keeps the rows whose label is in a list, and writes them in the for
 _FLOW = """Decodes as a run does and estimates flow as a run does, by the configuration's encode and flow (--set
 flow.method=dis); out of a shard comes the flow that is stored. OUT is a picture (.png: frames with arrows and flow in
 colour), a film (.mp4), or the vectors as they are (.flo; of several pairs OUT-00000.flo and so on)."""
+_CLIP = """Writes a clip as its record holds it: all of its frames at their exact rate, and in .mp4 and .webm its sound.
+DATA may be remote (gs://...). Exit status: 0 done, 1 the clip has no record or a broken one, 2 a bad request."""
 _DEMO = """Makes short clips of moving shapes with sound, runs the real job on them with RGB, optical flow and audio,
 reads a batch back and draws a contact sheet. Needs no network."""
 
@@ -172,6 +187,13 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number above 0, got {text!r}")
     return int(text)
+
+
+def _height(text: str) -> int:
+    height = _positive(text)
+    if not 16 <= height <= 2160:
+        raise argparse.ArgumentTypeError(f"must be 16 to 2160 pixels, got {text!r}")
+    return height
 
 
 def _seconds(text: str) -> float:
@@ -390,7 +412,8 @@ def _flow(arguments: argparse.Namespace, _: list[str]) -> int:
     from beam_pipeline.clips import ClipError
     from beam_pipeline.config import ConfigError
     from beam_pipeline.viewing.flow_clip import Span
-    from beam_pipeline.viewing.flow_command import RequestError, view_flow
+    from beam_pipeline.viewing.flow_command import view_flow
+    from beam_pipeline.viewing.new_files import RequestError
 
     try:
         files = view_flow(
@@ -410,6 +433,33 @@ def _flow(arguments: argparse.Namespace, _: list[str]) -> int:
     except OSError as error:
         return _fail(f"{error.filename or arguments.out}: {error.strerror or error}", EXIT_FAILED)
     print(_shown(str(files[0]) if len(files) == 1 else f"{files[0]} to {files[-1].name}: {len(files)} pairs"))
+    return EXIT_OK
+
+
+def _clip(arguments: argparse.Namespace, _: list[str]) -> int:
+    from beam_pipeline.clips import ClipError
+    from beam_pipeline.viewing.clip_command import cut_clip
+    from beam_pipeline.viewing.data_set import DataSetError
+    from beam_pipeline.viewing.new_files import RequestError
+
+    layouts = {None: "frames", "alone": "flow"}
+    try:
+        clip = cut_clip(
+            arguments.folder,
+            arguments.clip_id,
+            arguments.out,
+            layout=layouts.get(arguments.flow, arguments.flow),
+            height=arguments.height,
+            overwrite=arguments.overwrite,
+        )
+    except (RequestError, DataSetError) as error:
+        return _fail(str(error), EXIT_USAGE)
+    except ClipError as error:
+        return _fail(error.detail, EXIT_FAILED)
+    except OSError as error:
+        return _fail(f"{error.filename or arguments.out}: {error.strerror or error}", EXIT_FAILED)
+    facts = f"{len(clip.frames)} frames at {float(clip.frame_rate):g}/s, {clip.duration_s:.2f} s"
+    print(_shown(f"{arguments.out}: {clip.label or 'no label'}, {facts}"))
     return EXIT_OK
 
 
