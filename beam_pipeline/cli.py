@@ -6,6 +6,8 @@ import argparse
 import difflib
 import logging
 import math
+import os
+import select
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -26,11 +28,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, for as long as nothing has started
     try:
-        return arguments.command(arguments, rest)
+        status = arguments.command(arguments, rest)
+        sys.stdout.flush()
+        return status
     except KeyboardInterrupt:
         print("stopped; run the same command again to go on", file=sys.stderr)
         return EXIT_STOPPED
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            return EXIT_FAILED
         from beam_pipeline.object_stores import is_of_store
 
         if not is_of_store(error):
@@ -38,6 +44,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(" ".join(str(error).split()), EXIT_FAILED)  # a disk or a store that a command only reads
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _nobody_reads() -> bool:
+    """Whether who read the output has gone (`| head`); the rest of it then goes nowhere, and Python says nothing."""
+    poll = select.poll()
+    poll.register(sys.stdout, 0)  # of an end without the other the kernel tells unasked
+    if not poll.poll(0):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return True
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -238,9 +254,8 @@ def _run_job(arguments: argparse.Namespace, beam_args: list[str], **how: bool) -
     from beam_pipeline.run import run
     from beam_pipeline.store import StoreError
 
-    if not arguments.config and not arguments.settings:
-        missing = "what is to be made? Give --config FILE, as in --config configs/k400.yaml"
-        return _fail(_unknown_options(beam_args) or missing, EXIT_USAGE)
+    if nothing := _nothing_asked("what is to be made?", arguments):
+        return _fail(_unknown_options(beam_args) or nothing, EXIT_USAGE)
     try:
         config = load_config(arguments.config, arguments.settings, arguments.data_dir)
         if unknown := _unknown_options([*config.beam_arguments, *beam_args]):
@@ -274,6 +289,8 @@ def _plan(arguments: argparse.Namespace, beam_args: list[str]) -> int:
     from beam_pipeline.pool import PoolError
     from beam_pipeline.store import StoreError
 
+    if nothing := _nothing_asked("what is to be planned?", arguments):
+        return _fail(_unknown_options(beam_args) or nothing, EXIT_USAGE)
     try:
         config = load_config(arguments.config, arguments.settings, arguments.data_dir)
         if unknown := _unknown_options([*config.beam_arguments, *beam_args]):
@@ -304,6 +321,8 @@ def _status(arguments: argparse.Namespace, _: list[str]) -> int:
     from beam_pipeline.job import fetch_directory
     from beam_pipeline.status import archives_of, as_text, read_status, write_csv
 
+    if nothing := _nothing_asked("which data set?", arguments):
+        return _fail(nothing, EXIT_USAGE)
     try:
         config = load_config(arguments.config, arguments.settings, arguments.data_dir)
         splits = tuple(chosen_splits(config, arguments.split))
@@ -329,6 +348,8 @@ def _prune(arguments: argparse.Namespace, _: list[str]) -> int:
     from beam_pipeline.run import prune_store
     from beam_pipeline.store import StoreError
 
+    if nothing := _nothing_asked("which data set?", arguments):
+        return _fail(nothing, EXIT_USAGE)
     try:
         config = load_config(arguments.config, arguments.settings, arguments.data_dir)
         pruned = prune_store(config, chosen_splits(config, arguments.split))
@@ -367,6 +388,13 @@ def _verify(arguments: argparse.Namespace, _: list[str]) -> int:
     return EXIT_OK if right else EXIT_FAILED
 
 
+def _nothing_asked(question: str, arguments: argparse.Namespace) -> str:
+    """Returns a question, with the way to answer it, where a command line says nothing of a configuration."""
+    if arguments.config or arguments.settings:
+        return ""
+    return f"{question} Give --config FILE, as in --config configs/k400.yaml"
+
+
 def _unknown_options(arguments: Sequence[str]) -> str | None:
     """Says which options nobody knows; some runners have options of their own, and so have Dataflow's launchers."""
     from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
@@ -393,16 +421,19 @@ def _unknown_options(arguments: Sequence[str]) -> str | None:
 
 
 def _filter(arguments: argparse.Namespace, _: list[str]) -> int:
+    from beam_pipeline import files
     from beam_pipeline.annotations import AnnotationError
     from beam_pipeline.filtering import filter_annotations
 
     try:
+        replaced = files.size(arguments.annotations_out) is not None
         counts = filter_annotations(arguments.class_list, arguments.annotations_in, arguments.annotations_out)
     except (AnnotationError, ValueError, OSError) as error:
         return _fail(str(error), EXIT_USAGE)
     for name, kept in sorted(counts.kept_by_class.items()):
         print(f"{kept:>9,} {name}")
-    print(f"{counts.kept:>9,} of {counts.rows:,} rows kept, in {arguments.annotations_out}")
+    instead = ", in place of what was there" if replaced else ""
+    print(f"{counts.kept:>9,} of {counts.rows:,} rows kept, in {arguments.annotations_out}{instead}")
     if counts.unreadable:
         print(f"{counts.unreadable:>9,} rows left out whose label can't be read")
     return EXIT_OK

@@ -36,7 +36,8 @@ from beam_pipeline.ledger import read_state
 from beam_pipeline.locks import LOCK_FILE, read_by_many, written_by_one
 from beam_pipeline.pipeline import build
 from beam_pipeline.pool import PoolError, close_pools, stopping
-from beam_pipeline.progress import progress_bar, write_plan
+from beam_pipeline.progress import write_plan
+from beam_pipeline.progress_display import progress_display
 from beam_pipeline.pruning import Pruned, prune
 from beam_pipeline.sources.archive_record import read_record
 from beam_pipeline.sources.archives import Archive
@@ -118,7 +119,7 @@ def run(
             write_plan(job.progress_directory, job, asked, beyond)
             if job.source.kind == "youtube" and not fetch_only:  # which clips the store has already, nobody has counted
                 write_plan(job.fetch_directory, job, dict.fromkeys(asked))
-        with _stop_on_signals(), progress_bar(job, asked):
+        with _stop_on_signals(), progress_display(job, asked):
             _execute(job, pipeline)
             stopped = stopping.is_set()
         with writing_to(job.progress_directory):

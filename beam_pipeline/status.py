@@ -81,21 +81,38 @@ class SplitStatus:
         """Clips that something became of."""
         return self.reasons.total() - self.reasons["not_attempted"]
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether something became of every clip that the last run was asked for, and every shard is finished."""
+        return self.asked is not None and self.done >= self.asked and self.sealed == self.shards and not self.unfinished
+
 
 @dataclass(slots=True)
 class Status:
     """What the states of a directory tell.
 
-    `recent` counts the clips of the last hour, or since the run began if that is later: of `recent_s` seconds. `labels`
-    counts clips done, and `failed_labels` those that failed, by label.
+    `recent` counts the clips of the last hour, or since the run began if that is later: of `recent_s` seconds, which
+    end with the last clip where nobody is at work. `last_at` is when that was. `labels` counts clips done, and
+    `failed_labels` those that failed, by label.
     """
 
     directory: str
     splits: dict[str, SplitStatus]
     recent: int = 0
     recent_s: float = 0.0
+    last_at: datetime | None = None
     labels: Counter[str] = field(default_factory=Counter)
     failed_labels: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether there is nothing left to do."""
+        return all(split.is_finished for split in self.splits.values())
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether somebody makes a shard, as far as signs of life tell."""
+        return any(not shard.is_gone for split in self.splits.values() for shard in split.at_work)
 
     @property
     def per_minute(self) -> float:
@@ -127,7 +144,8 @@ def read_status(directory: str, splits: tuple[str, ...] = (), now: datetime | No
         else now - _RATE_WINDOW
     )
     since_text = since.isoformat(timespec="seconds")
-    status = Status(directory, {}, recent_s=max(0.0, (now - since).total_seconds()))
+    status = Status(directory, {})
+    last_at = ""
     for split, planned in plan["splits"].items():
         if not splits or split in splits:
             beyond = planned.get("beyond_limit", 0)
@@ -148,6 +166,10 @@ def read_status(directory: str, splits: tuple[str, ...] = (), now: datetime | No
                 status.labels[row["label"]] += 1
                 status.failed_labels[row["label"]] += row["status"] == "failed"
                 status.recent += row["attempted_at"] >= since_text
+                last_at = max(last_at, row["attempted_at"])
+    status.last_at = datetime.fromisoformat(last_at) if last_at else None
+    until = now if status.is_at_work or status.last_at is None else min(now, status.last_at)
+    status.recent_s = max(0.0, (until - since).total_seconds())
     return status if status.splits else None
 
 
@@ -203,15 +225,23 @@ def _lines(status: Status, done: str, all_classes: bool) -> list[str]:
         lines += [f"    {count:>9,} of {status.labels[label]:,}: {label or '(no label)'}" for label, count in shown]
     if unfinished := next((split.unfinished for split in status.splits.values() if split.unfinished), ""):
         lines.append(f"  not all was tried: {unfinished}")
+    elif status.is_finished:
+        lines.append(f"  finished, the last clip at {_minute(status.last_at)}" if status.last_at else "  finished")
+    elif status.recent and not status.is_at_work:
+        lines.append(f"  {status.per_minute:,.1f} clips a minute, and none since {_minute(status.last_at)}")
     elif status.recent:
         rate = f"  {status.per_minute:,.1f} clips a minute in the last {duration_text(status.recent_s)}"
         if left_s := status.left_s:
             end = datetime.now(UTC) + timedelta(seconds=left_s)
-            rate += f"; at that rate {duration_text(left_s)} are left, until {end:%Y-%m-%d %H:%M} UTC"
+            rate += f"; at that rate {duration_text(left_s)} are left, until {_minute(end)}"
         lines.append(rate)
     else:
         lines.append("  no clip was done in the last hour")
     return lines
+
+
+def _minute(time: datetime | None) -> str:
+    return f"{time:%Y-%m-%d %H:%M} UTC" if time else "?"
 
 
 def _work_lines(shards: list[ShardAtWork]) -> list[str]:

@@ -110,6 +110,7 @@ def _plan(
     fetch_s = _fetch_s(job, censuses)
     made = read_status(job.directory, tuple(job.num_shards))
     made_bytes = sum(split.bytes for split in made.splits.values()) if made else 0
+    made_clips = sum(split.done for split in made.splits.values()) if made else 0
     largest = max((census.largest_bytes for census in censuses), default=0)
     elsewhere = plan_elsewhere(splits, work, record_bytes.value, machines, prices)
     clips = sum(census.clips for census in censuses)
@@ -138,6 +139,8 @@ def _plan(
         workers=job.workers,
         wall_s=total([clip.wall_s for clip in basis], count, of_typical).times(1 / job.workers),
         elsewhere=elsewhere,
+        made=made_clips,
+        is_finished=made is not None and made.is_finished and made_clips >= clips,
         warnings=tuple(warnings),
     )
 

@@ -118,7 +118,11 @@ class SampleSummary:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that can be said before a run. `sample` is None where the figures are typical ones, not measured."""
+    """All that can be said before a run. `sample` is None where the figures are typical ones, not measured.
+
+    `made` counts the clips that an earlier run has done; what all others say is of a run that begins with nothing.
+    `is_finished`: it has done all that it was asked for.
+    """
 
     name: str
     directory: str
@@ -136,6 +140,8 @@ class Plan:
     workers: int
     wall_s: Estimate
     elsewhere: Elsewhere
+    made: int
+    is_finished: bool
     warnings: tuple[str, ...]
 
 

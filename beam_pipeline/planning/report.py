@@ -21,6 +21,7 @@ def as_text(plan: Plan, prices: PriceTable) -> str:
     lines = [f"{plan.name} in {plan.directory}, {_source(plan)}"]
     for split in plan.splits:
         lines += _split_lines(split)
+    lines += _made_lines(plan)
     lines.append(_basis(plan))
     work = plan.work
     parts = [("frames", work.frames_s), ("flow", work.flow_s), ("sound", work.audio_s)]
@@ -59,6 +60,15 @@ def _split_lines(split: SplitPlan) -> list[str]:
     if split.to_make:
         lines[0] += f" of about {size_text(split.shard_bytes)} and {duration_text(split.shard_s)} of work"
     return lines
+
+
+def _made_lines(plan: Plan) -> list[str]:
+    if not plan.made:
+        return []
+    done = f"  {plan.made:,} of {plural(sum(split.clips for split in plan.splits), 'clip')} are done already"
+    if plan.is_finished:
+        return [f"{done}: it is finished, and a run only looks for what has changed since. To make it anew:"]
+    return [f"{done}, and a run keeps them. All of them together:"]
 
 
 def _basis(plan: Plan) -> str:

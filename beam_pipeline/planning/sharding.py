@@ -12,6 +12,7 @@ import math
 MIN_WORK_S, AIM_WORK_S, MAX_WORK_S = 300.0, 600.0, 900.0
 MIN_FILE_BYTES, MAX_FILE_BYTES = 1e8, 1e9
 MAX_SHARDS = 100_000
+_FEW_SHARDS = 16  # never too many, however small they are
 _TOLERANCE = 2.0  # "some 100 MB to 1 GB": a file twice as large, or half as small, is no mistake
 # Round numbers, so that a count is kept when a few clips come or go.
 _COUNTS = sorted({2**k for k in range(17)} | {3 * 2**k for k in range(16)})
@@ -51,6 +52,6 @@ def what_is_wrong(shards: int, clips: float, work_s: float, file_bytes: float) -
         return f"{work / 60:,.0f} minutes of work each, more than 15: that is what a fault costs and the last one takes"
     if size > MAX_FILE_BYTES * _TOLERANCE:
         return f"files of {size / 1e9:,.1f} GB each, above some 1 GB: slow to copy, and few to spread over readers"
-    if shards > 1 and work < MIN_WORK_S and size < MIN_FILE_BYTES / _TOLERANCE:
+    if shards > _FEW_SHARDS and work < MIN_WORK_S and size < MIN_FILE_BYTES / _TOLERANCE:
         return f"{work:,.0f} s of work and {size / 1e6:,.1f} MB each: many small files, which cost more than they give"
     return ""

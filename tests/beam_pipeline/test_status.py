@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +25,7 @@ from tests.beam_pipeline.clips_on_disk import write_clip, write_list
 CLIPS = [f"clip{n:07d}_{n:06d}_{n + 1:06d}" for n in range(4)]
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 NUM_SHARDS = 32
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -140,3 +144,62 @@ def test_states_of_versions_that_gave_no_signs_of_life_are_read(job: Job) -> Non
     status = read_status(job.directory, now=NOW)
     assert status and status.splits["train"].done == 1
     assert status.splits["train"].at_work == []
+
+
+def finished(job: Job) -> None:
+    """Leaves a run that made its only shard with clips in it, two hours ago, and all the others without."""
+    for shard in range(NUM_SHARDS):
+        at = (NOW - timedelta(hours=2)).isoformat(timespec="seconds")
+        row = LedgerRow(CLIPS[0], "clip", 0.0, 1.0, "juggling balls", 0, "train", attempted_at=at)
+        rows = tuple(StateRow(row) for _ in CLIPS) if not shard else ()
+        state = ShardState("train", shard, NUM_SHARDS, True, 0, len(rows), rows)
+        write_state(state_path(job.directory, "train", shard, NUM_SHARDS), state)
+
+
+def test_a_data_set_that_is_done_is_finished(job: Job) -> None:
+    finished(job)
+    assert text(job).splitlines()[-1] == "  finished, the last clip at 2026-03-01 10:00 UTC"
+
+
+def test_what_is_left_unsealed_is_not_finished(job: Job) -> None:
+    finished(job)
+    at_work(job, 3, silent_s=12, clip_s=75)
+    assert "finished, the last clip" not in text(job)
+
+
+def test_the_rate_of_a_run_that_is_over_is_that_of_its_own_time(job: Job) -> None:
+    """Of four clips a shard one is done in each of six, ten minutes before now; the run began ten minutes earlier."""
+    for shard in range(6):
+        at_work(job, shard, silent_s=600, clip_s=600)
+    plan = Path(job.directory, "state", "plan.json")
+    began = (NOW - timedelta(minutes=20)).isoformat(timespec="seconds")
+    plan.write_text(json.dumps(json.loads(plan.read_text()) | {"started_at": began}))
+    assert text(job).splitlines()[-1] == "  0.6 clips a minute, and none since 2026-03-01 11:50 UTC"
+
+
+def test_who_reads_the_first_rows_only_gets_no_traceback(job: Job) -> None:
+    finished(job)
+    settings = ["name=tiny", f"splits.train.annotations={Path(job.directory).parents[1] / 'train.csv'}"]
+    settings += [f"source.store={job.store}", f"splits.train.shards={NUM_SHARDS}"]
+    words = [word for setting in settings for word in ("--set", setting)]
+    command = [
+        sys.executable,
+        "-m",
+        "beam_pipeline",
+        "status",
+        "--csv",
+        "--data_dir",
+        f"{Path(job.directory).parents[1]}",
+    ]
+    with subprocess.Popen([*command, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as process:
+        assert process.stdout and process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("command", ["status", "prune", "plan", "run", "fetch"])
+def test_a_command_line_without_a_configuration_is_told_what_is_missing(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command]) == 2
+    assert "Give --config FILE" in capsys.readouterr().err

@@ -193,3 +193,15 @@ def test_the_sample_is_what_a_limited_run_takes(
     assert main(["run", *options(whole, tmp_path / "out"), "--limit", "2"]) == 3
     lengths = np.load(tmp_path / "out/tiny/1.0.0/index-train.npz")["length"]
     assert planned["record_bytes"]["value"] == pytest.approx(lengths.mean() * 6)
+
+
+def test_what_is_made_already_is_told(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = options(store, tmp_path)
+    assert main(["run", *words, "--limit", "2"]) == 3
+    capsys.readouterr()
+    assert main(["plan", *words, "--sample", "1"]) == 0
+    assert "2 of 6 clips are done already, and a run keeps them" in capsys.readouterr().out
+    assert main(["run", *words]) == 0
+    capsys.readouterr()
+    assert main(["plan", *words, "--sample", "1"]) == 0
+    assert "6 of 6 clips are done already: it is finished, and a run only looks" in capsys.readouterr().out

@@ -48,5 +48,6 @@ def test_what_is_wrong_is_named(shards: int, clips: int, work_s: float, file_byt
     assert why in what_is_wrong(shards, clips, work_s, file_bytes)
 
 
-def test_a_single_shard_of_a_small_data_set_is_right() -> None:
-    assert what_is_wrong(1, 3, 1.0, 1e6) == ""
+@pytest.mark.parametrize(("shards", "clips"), [(1, 3), (4, 60), (16, 60)])
+def test_a_few_small_files_are_right(shards: int, clips: int) -> None:
+    assert what_is_wrong(shards, clips, 50.0, 1e8) == ""
