@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status: 0 done, 1 failed, 2 a bad request, 3 stopped early on purpose."""
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
-    if rest and arguments.command not in (_run, _fetch, _plan):
+    if rest and arguments.command not in (_run, _fetch, _plan, _verify):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     # Beam warns of parts that are not installed and logs what it raises anyway; importing it may configure the root.
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s: %(message)s", force=True)
@@ -107,7 +107,14 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument(
         "folders", metavar="FOLDER", nargs="*", help="of data sets or above them, instead of --config; needs no clips"
     )
+    verify.add_argument(
+        "--frames",
+        choices=["none", "sample", "all"],
+        default="sample",
+        help="which images are decoded: none, one of each clip's frames and one of its flow (default), or all",
+    )
     verify.add_argument("--mark", action="store_true", help="have the next run make anew what is broken")
+    verify.add_argument("--report", metavar="FILE", help="where the workers of a --runner write what they find")
     verify.add_argument("--json", action="store_true", help="print a JSON object for each data set, one a line")
     _add_data_set(verify)
 
@@ -187,8 +194,8 @@ _PRUNE = """Reads each finished shard to its end, compares every record with wha
 deletes from the store the clips it was made of. Later runs keep these records. Exit status 1 where a shard is wrong."""
 _VERIFY = """Reads every byte of every shard: framing, checksums, each record against the ledger; and ledger, index,
 metadata and label list against the shards. A line for each thing that is wrong names file, record, offset and clip.
-With --mark the next run makes anew what is broken and keeps the rest. Exit status: 0 all is right, 1 something is not,
-2 a bad request."""
+With --mark the next run makes anew what is broken and keeps the rest. Options that are not listed here are Beam's: with
+--runner=NAME its workers read the shards. Exit status: 0 all is right, 1 something is not, 2 a bad request."""
 _FILTER = """Keeps the rows whose label is in a list, and writes them in the format they were read in."""
 _FLOW = """Decodes as a run does and estimates flow as a run does, by the configuration's encode and flow (--set
 flow.method=dis); out of a shard comes the flow that is stored. OUT is a picture (.png: frames with arrows and flow in
@@ -363,28 +370,36 @@ def _prune(arguments: argparse.Namespace, _: list[str]) -> int:
     return EXIT_FAILED if pruned.problems else EXIT_OK
 
 
-def _verify(arguments: argparse.Namespace, _: list[str]) -> int:
+def _verify(arguments: argparse.Namespace, beam_args: list[str]) -> int:
     from beam_pipeline.checking.verify_command import verify_data_sets
     from beam_pipeline.checking.verifying import VerifyError
     from beam_pipeline.config import ConfigError, chosen_splits, load_config
+    from beam_pipeline.dataflow import NoSummary
     from beam_pipeline.job import RunError
 
     if bool(arguments.folders) == bool(arguments.config or arguments.settings):
         return _fail("what is to be verified? Give folders of data sets, or --config FILE", EXIT_USAGE)
     right = True
     try:
-        folders, splits, beam_args = arguments.folders, arguments.split, []
+        folders, splits = arguments.folders, arguments.split
         if not folders:
             config = load_config(arguments.config, arguments.settings, arguments.data_dir)
             folders, splits = [config.version_dir], splits and chosen_splits(config, splits)
-            beam_args = config.beam_arguments
-        for verified in verify_data_sets(folders, splits, arguments.mark, beam_args):
-            print(verified.as_json() if arguments.json else verified.as_text())
+            of_config = [word for word in config.beam_arguments if not word.startswith("--runner=")]  # a run's
+            beam_args = [*of_config, *beam_args]
+        if unknown := _unknown_options(beam_args):
+            return _fail(unknown, EXIT_USAGE)
+        how = {"frames": arguments.frames, "report": arguments.report}
+        for verified in verify_data_sets(folders, splits, arguments.mark, beam_args, **how):
+            print(verified.as_json() if arguments.json else _shown(verified.as_text()))
             right = right and not verified.problems
     except (ConfigError, VerifyError) as error:
         return _fail(str(error), EXIT_USAGE)
     except RunError as error:
         return _fail(str(error), EXIT_FAILED)
+    except NoSummary as ended:
+        print(ended, file=sys.stderr)
+        return ended.exit_status
     return EXIT_OK if right else EXIT_FAILED
 
 

@@ -7,6 +7,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from beam_pipeline import files
 from beam_pipeline.job import RunError
@@ -39,13 +40,23 @@ def written_by_one(folder: str, key: str) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RunError(f"{place}: another run is at work there; wait for its end or stop it") from None
+            who = "verify is reading what is" if _is_read(file) else "another run is at work"
+            raise RunError(f"{place}: {who} there; wait for its end or stop it") from None
         except OSError as error:
             raise RunError(
                 f"{path}: can't be locked, which keeps a second run out: {error.strerror}. Choose a {key} on a file "
                 "system with locks, and copy what is made from there"
             ) from error
         yield
+
+
+def _is_read(file: IO) -> bool:
+    """Whether those that hold a lock are readers (`not_written`), which let others read."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from beam_pipeline import files
+from beam_pipeline.checking.opened_split import describe
 from beam_pipeline.checking.shard_check import Problem, verify_shard
-from beam_pipeline.checking.verifying import describe
 from beam_pipeline.ledger import ShardState, StateRow, read_state, state_path
 from beam_pipeline.store import list_store
 from beam_pipeline.summary import plural, size_text

@@ -28,12 +28,21 @@ RUN_AGAIN = "run again, which writes it anew"
 
 @dataclass(frozen=True, slots=True)
 class FoundShard:
-    """What there is of one shard: what is wrong, clips by reason ('' has a record), bytes, records by frame size."""
+    """What there is of one shard.
+
+    Attributes:
+      problems: what is wrong.
+      clips: by reason; '' for those that have a record.
+      bytes: of the shard.
+      frame_sizes: records by width x height.
+      labels: records by index and name of their label.
+    """
 
     problems: list[Problem]
     clips: Counter[str] = field(default_factory=Counter)
     bytes: int = 0
     frame_sizes: Counter[str] = field(default_factory=Counter)
+    labels: Counter[tuple[int, str]] = field(default_factory=Counter)
 
 
 class Ledger:
@@ -129,18 +138,35 @@ def wrong_index(there: Mapping[str, np.ndarray], states: Sequence[StateRow], spl
 
 
 def wrong_labels(
-    labels: Sequence[str] | None, info: Mapping[str, Any] | None, settings: Mapping[str, Any] | None
+    labels: Sequence[str] | None,
+    info: Mapping[str, Any] | None,
+    settings: Mapping[str, Any] | None,
+    of_records: Mapping[tuple[int, str], int],
 ) -> Iterator[Problem]:
-    """Yields what is wrong with the label list, by what a run has written down of it."""
+    """Yields what is wrong with the label list: by the labels of records, and by what a run has written down of it.
+
+    Args:
+      labels: the names in index order; None where there is no list.
+      info: the split's metadata.
+      settings: how its shards were made.
+      of_records: how many records have which label: its index and its name.
+    """
+    file = contract.LABELS_FILE
     if labels is None:
-        yield Problem(contract.LABELS_FILE, f"is not there: {RUN_AGAIN}")
+        yield Problem(file, f"is not there: {RUN_AGAIN}")
         return
     expected = info["labels"] if info and "labels" in info else len(labels)
     digest = hashlib.blake2b("\n".join(labels).encode()).hexdigest()[:32]
+    for (index, name), count in sorted(of_records.items()):
+        if index != contract.UNLABELLED and (index >= len(labels) or labels[index] != name):
+            found = repr(labels[index]) if 0 <= index < len(labels) else "nothing"
+            what = f"has {found} for label {index}, which is {name!r} in {count:,} records: {RUN_AGAIN}"
+            yield Problem(file, what)
+            return
     if len(labels) != expected:
-        yield Problem(contract.LABELS_FILE, f"has {len(labels)} names, expected {expected}: {RUN_AGAIN}")
+        yield Problem(file, f"has {len(labels)} names, expected {expected}: {RUN_AGAIN}")
     elif settings and settings.get("labels", {}).get("blake2b", digest) != digest:
-        yield Problem(contract.LABELS_FILE, f"has other names than those that shards were made with: {RUN_AGAIN}")
+        yield Problem(file, f"has other names than those that shards were made with: {RUN_AGAIN}")
 
 
 def wrong_info(info: Mapping[str, Any] | None, split: str, found: Sequence[FoundShard]) -> Iterator[Problem]:
@@ -168,12 +194,23 @@ def wrong_info(info: Mapping[str, Any] | None, split: str, found: Sequence[Found
                 yield Problem(file, f"has {key} {info.get(key)}, expected {value}: {RUN_AGAIN}")
 
 
-def strangers(directory: str, name: str, split: str, num_shards: int) -> Iterator[Problem]:
-    """Yields files that go by the name of one of a split's shards, and are none: readers would take them."""
+def strangers(directory: str, num_shards: Mapping[tuple[str, str], int]) -> Iterator[Problem]:
+    """Yields files that go by the name of a shard, and are none: readers would take them.
+
+    Args:
+      directory: of the version of the data set.
+      num_shards: of each split, by the data set's name and the split's.
+    """
+    prefixes = tuple(f"{name}-{split}.tfrecord" for name, split in num_shards)
     for file in files.names(directory):
         parsed = contract.parse_shard_file(file)
-        if parsed and parsed[:2] == (name, split) and not (parsed[3] == num_shards and parsed[2] < num_shards):
-            yield Problem(file, f"is none of the {num_shards} shards of {split}: delete it")
+        if not parsed:
+            if file.startswith(prefixes):
+                yield Problem(file, "is no shard, and readers that look for all files of such names take it: delete it")
+        elif (count := num_shards.get(parsed[:2])) is None:
+            yield Problem(file, "is a shard of a split or a data set that is not here: delete it")
+        elif parsed[3] != count or parsed[2] >= count:
+            yield Problem(file, f"is none of the {count} shards of {parsed[1]}: delete it")
 
 
 def _content(directory: str, file: str) -> bytes:

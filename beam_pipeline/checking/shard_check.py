@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from beam_pipeline import files
+from beam_pipeline.checking.image_check import Frames
 from beam_pipeline.checking.record_check import Described, wrong_with
 from beam_pipeline.ledger import LedgerRow, ShardState
 from beam_pipeline.tfrecord import FRAMING_BYTES, CorruptRecordError, read_length, read_payload
@@ -30,7 +31,7 @@ class Problem:
         return f"{self.file}: {self.clip_id}: {self.what}" if self.clip_id else f"{self.file}: {self.what}"
 
 
-def verify_shard(directory: str, state: ShardState, described: Described) -> list[Problem]:
+def verify_shard(directory: str, state: ShardState, described: Described, frames: Frames = "none") -> list[Problem]:
     """Returns what is wrong with a shard; an empty list if nothing is.
 
     Its size, the framing and checksums of each record, and that the records are those of the rows that are ok: as many,
@@ -40,6 +41,7 @@ def verify_shard(directory: str, state: ShardState, described: Described) -> lis
       directory: of the version of the data set.
       state: of the shard.
       described: what is said of all records of the split.
+      frames: which images are decoded.
 
     Raises:
       OSError: the file can't be read.
@@ -48,7 +50,8 @@ def verify_shard(directory: str, state: ShardState, described: Described) -> lis
     if not state.sealed:
         return [Problem(file_name, "is not finished: run again")]
     made = [state_row for state_row in state.rows if state_row.row.status == "ok"]
-    problems = verify_records(directory, file_name, [state_row.row for state_row in made], state.bytes, described)
+    rows = [state_row.row for state_row in made]
+    problems = verify_records(directory, file_name, rows, state.bytes, described, frames)
     offset = 0
     for position, state_row in enumerate(made):
         row = state_row.row
@@ -60,7 +63,7 @@ def verify_shard(directory: str, state: ShardState, described: Described) -> lis
 
 
 def verify_records(
-    directory: str, file_name: str, rows: Iterable[LedgerRow], size: int, described: Described
+    directory: str, file_name: str, rows: Iterable[LedgerRow], size: int, described: Described, frames: Frames
 ) -> list[Problem]:
     """Returns what is wrong with a shard's file, whose records are to be those of `rows`, in their order.
 
@@ -72,6 +75,7 @@ def verify_records(
       rows: of the ledger, those that are ok.
       size: bytes that the file should have.
       described: what is said of all records of the split.
+      frames: which images are decoded.
 
     Raises:
       OSError: the file can't be read.
@@ -84,7 +88,7 @@ def verify_records(
     offset = 0
     with files.open_for_reading(path) as file:
         for position, row in enumerate(rows):
-            if wrong := _wrong_at(file, offset, row, described):
+            if wrong := _wrong_at(file, offset, row, described, frames):
                 problems.append(Problem(file_name, wrong, row.clip_id, position, offset))
             offset += row.bytes + FRAMING_BYTES
     if offset != size:
@@ -92,7 +96,7 @@ def verify_records(
     return problems
 
 
-def _wrong_at(file: BinaryIO, offset: int, row: LedgerRow, described: Described) -> str:
+def _wrong_at(file: BinaryIO, offset: int, row: LedgerRow, described: Described, frames: Frames) -> str:
     """Returns what is wrong with the record that should be at an offset, or ''."""
     file.seek(offset)
     try:
@@ -104,4 +108,4 @@ def _wrong_at(file: BinaryIO, offset: int, row: LedgerRow, described: Described)
         record = read_payload(file, length)
     except CorruptRecordError as error:
         return str(error)
-    return wrong_with(record, row, described)
+    return wrong_with(record, row, described, frames)

@@ -1,16 +1,24 @@
-"""The command `verify`: which data sets are meant, and that no run is at work on them."""
+"""The command `verify`: which data sets are meant, that no run is at work on them, and what reads their shards."""
 
 from __future__ import annotations
 
 import functools
 import os
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-from apache_beam.options.pipeline_options import PipelineOptions
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-from beam_pipeline import files
+from beam_pipeline import dataflow, engines, files
+from beam_pipeline.checking import verify_graph
+from beam_pipeline.checking.consistency import FoundShard
+from beam_pipeline.checking.image_check import Frames
+from beam_pipeline.checking.marking import mark
+from beam_pipeline.checking.opened_split import OpenedSplit
 from beam_pipeline.checking.verify_process import prepare_verifier
-from beam_pipeline.checking.verifying import Verified, data_sets_in, mark, verify
+from beam_pipeline.checking.verifying import Verified, VerifyError, data_sets_in, pool_reader, verify
+from beam_pipeline.dataflow import JobFailed
 from beam_pipeline.job import RunError, writing_to
 from beam_pipeline.locks import not_written, written_by_one
 from beam_pipeline.media.process import use_store_options
@@ -19,7 +27,13 @@ from tf_data import contract
 
 
 def verify_data_sets(
-    folders: Sequence[str], splits: Sequence[str], marking: bool, beam_args: Sequence[str] = ()
+    folders: Sequence[str],
+    splits: Sequence[str],
+    marking: bool,
+    beam_args: Sequence[str] = (),
+    *,
+    frames: Frames = "sample",
+    report: str | None = None,
 ) -> Iterator[Verified]:
     """Yields what is found of each data set in some folders, one after another, each read with all cores.
 
@@ -27,27 +41,67 @@ def verify_data_sets(
       folders: of data sets or, on this machine, above them.
       splits: those to verify; none: all.
       marking: have the next run make anew what is broken.
-      beam_args: pipeline options of Beam's, for folders that are remote.
+      beam_args: pipeline options of Beam's, for folders that are remote; with a `runner` its workers read the shards.
+      frames: which images are decoded.
+      report: a file for what a runner's workers find; it needs one.
 
     Raises:
-      VerifyError: there is no data set, or not such a split of it.
-      RunError: a run is at work there, or what is broken can't be marked.
+      VerifyError: there is no data set, or not such a split of it, or the workers can't reach it.
+      RunError: a run is at work there, the job failed, or what is broken can't be marked.
+      NoSummary: the job was left to Dataflow, or cancelled there.
     """
-    options = PipelineOptions(list(beam_args)).get_all_options(drop_default=True)
+    options = PipelineOptions(list(beam_args))
+    runner = options.view_as(StandardOptions).runner
     splits = [contract.canonical_split(split) for split in splits]
-    if not all(map(files.is_local, folders)):
-        use_store_options(options)
-    for directory in [found for folder in folders for found in data_sets_in(folder)]:
+    if not all(map(files.is_local, [*folders, report or ""])):
+        use_store_options(options.get_all_options(drop_default=True))
+    directories = [found for folder in folders for found in data_sets_in(folder)]
+    _check_request(directories, runner, report)
+    for directory in directories:
         state_dir = files.join(directory, contract.STATE_DIR)
         with written_by_one(state_dir, "data_dir") if marking else not_written(state_dir):
-            prepare = functools.partial(prepare_verifier, None if files.is_local(directory) else options)
-            try:
-                pool = ChildPool(len(os.sched_getaffinity(0)), None, prepare)
-                try:
-                    verified = verify(directory, splits, pool)
-                finally:
-                    pool.close()
-            except PoolError as error:
-                raise RunError(str(error)) from error
+            if runner in engines.LOCAL_RUNNERS:
+                verified = _verify_here(directory, splits, options.get_all_options(drop_default=True), frames)
+            else:
+                assert report
+                read = functools.partial(_read_by_workers, directory, options, report)
+                verified = verify(directory, splits, read, frames)
             with writing_to(directory):
                 yield mark(verified) if marking else verified
+
+
+def _check_request(directories: Sequence[str], runner: str | None, report: str | None) -> None:
+    if runner in engines.LOCAL_RUNNERS:
+        if report:
+            raise VerifyError("--report is for the workers of a --runner; --json tells it here")
+        return
+    if not report or len(directories) > 1:
+        raise VerifyError(f"--runner={runner} needs --report FILE, where its workers can write, and one data set")
+    if runner == "DataflowRunner" and (local := [path for path in (*directories, report) if files.is_local(path)]):
+        raise VerifyError(f"{local[0]}: is on this machine, where Dataflow's workers can't reach it: put it on gs://")
+
+
+def _verify_here(directory: str, splits: Sequence[str], options: dict[str, Any], frames: Frames) -> Verified:
+    prepare = functools.partial(prepare_verifier, None if files.is_local(directory) else options)
+    try:
+        pool = ChildPool(len(os.sched_getaffinity(0)), None, prepare)
+        try:
+            return verify(directory, splits, pool_reader(pool), frames)
+        finally:
+            pool.close()
+    except PoolError as error:
+        raise RunError(str(error)) from error
+
+
+def _read_by_workers(
+    directory: str, options: PipelineOptions, report: str, splits: Sequence[OpenedSplit], frames: Frames
+) -> Iterator[tuple[str, FoundShard]]:
+    shards = [(split.described.split, number) for split in splits for number in range(split.num_shards)]
+    files.delete(report)  # an earlier one would be taken for this one's
+    try:
+        pipeline = beam.Pipeline(options=options)
+        verify_graph.build(pipeline, directory, shards, frames, report)
+        (dataflow if dataflow.is_asked(pipeline) else engines).run(pipeline)
+        return verify_graph.in_order(splits, verify_graph.read_report(report))
+    except (JobFailed, ValueError, ImportError) as error:
+        raise RunError(str(error)) from error

@@ -14,14 +14,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import simplejpeg
 
 from beam_pipeline import cli
+from beam_pipeline.checking.image_check import Frames
+from beam_pipeline.checking.marking import mark
+from beam_pipeline.checking.opened_split import describe
 from beam_pipeline.checking.record_check import Described, wrong_with
 from beam_pipeline.checking.shard_check import verify_shard
-from beam_pipeline.checking.verifying import Verified, describe, mark, verify
+from beam_pipeline.checking.verifying import Verified, pool_reader, verify
 from beam_pipeline.config import load_config
+from beam_pipeline.job import RunError
 from beam_pipeline.ledger import LedgerRow, ShardState, read_state, state_path, write_state
-from beam_pipeline.locks import written_by_one
+from beam_pipeline.locks import not_written, written_by_one
 from beam_pipeline.pool import Task
 from beam_pipeline.records import SequenceExample
 from beam_pipeline.run import run
@@ -100,7 +105,7 @@ class HerePool:
 
 
 def found(there: DataSet) -> Verified:
-    return verify(str(there.out), [], HerePool())
+    return verify(str(there.out), [], pool_reader(HerePool()), frames="all")
 
 
 def told(verified: Verified) -> list[tuple[str, str, str]]:
@@ -112,7 +117,8 @@ def test_what_a_run_left_is_right(there: DataSet, capsys: pytest.CaptureFixture[
     assert cli.main(["verify", str(there.out)]) == 0
     size = sum(there.shard(shard).stat().st_size for shard in range(NUM_SHARDS))
     assert capsys.readouterr().out == (
-        f"tiny in {there.out} (train): 2 shards, 5 records, {size / 1000:.1f} kB read; all is right\n"
+        f"tiny in {there.out} (train): 2 shards, 5 records, {size / 1000:.1f} kB read, "
+        "an image of each clip decoded; all is right\n"
     )
 
 
@@ -147,6 +153,41 @@ def test_a_data_set_at_which_a_run_is_at_work_is_left_alone(there: DataSet, caps
     with written_by_one(str(there.out / "state"), "data_dir"):
         assert cli.main(["verify", str(there.out)]) == 1
     assert "a run is at work there" in capsys.readouterr().err
+
+
+def test_a_run_that_finds_a_verify_at_work_says_so(there: DataSet) -> None:
+    with (
+        not_written(str(there.out / "state")),
+        pytest.raises(RunError, match="verify is reading what is there"),
+        written_by_one(str(there.out / "state"), "data_dir"),
+    ):
+        pass
+
+
+def test_the_workers_of_a_runner_find_what_is_found_here(there: DataSet, capsys: pytest.CaptureFixture[str]) -> None:
+    flip(there.shard(1), 100)
+    report = there.folder / "report.jsonl"
+    words = ["--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner", f"--report={report}"]
+    assert cli.main(["verify", "--json", str(there.out), *words]) == 1
+    by_workers = capsys.readouterr().out
+    assert cli.main(["verify", "--json", str(there.out)]) == 1
+    assert capsys.readouterr().out == by_workers
+    assert [json.loads(line)["shard"] for line in report.read_text().splitlines()] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--runner=PrismRunner"], "needs --report FILE"),
+        (["--runner=DataflowRunner", "--report=gs://bucket/report"], "Dataflow's workers can't reach it"),
+        (["--report=report"], "--report is for the workers of a --runner"),
+    ],
+)
+def test_what_workers_could_not_do_is_told(
+    there: DataSet, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    assert cli.main(["verify", str(there.out), *words]) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_a_copy_without_state_is_verified_by_its_ledger(there: DataSet) -> None:
@@ -407,7 +448,16 @@ def test_a_context_that_is_not_as_described_is_told(
     [
         ("image/encoded", lambda steps: steps.pop(), "has 24 frames, expected 25"),
         ("image/timestamp", lambda steps: steps.pop(), "has 24 steps of image/timestamp, expected 25"),
-        ("image/timestamp", lambda steps: steps[3].int64_list.value.__setitem__(0, 0), "that do not rise"),
+        (
+            "image/timestamp",
+            lambda steps: steps[3].int64_list.value.__setitem__(0, 0),
+            "has step 3 of image/timestamp at 0 µs, expected 120000",
+        ),
+        (
+            "FORWARD_FLOW/image/timestamp",
+            lambda steps: steps[0].int64_list.value.__setitem__(0, 40_000),
+            "has step 0 of FORWARD_FLOW/image/timestamp at 40000 µs, expected 0",
+        ),
         ("FORWARD_FLOW/image/encoded", lambda steps: steps.pop(), "has 23 steps of FORWARD_FLOW/image/encoded"),
         ("WAVEFORM/feature/floats", lambda steps: steps.add(), "has 2 steps of WAVEFORM/feature/floats, expected 1"),
         ("image/encoded", lambda steps: steps[2].bytes_list.value.append(b""), "has 2 values in a step"),
@@ -422,14 +472,50 @@ def test_lists_that_are_not_as_described_are_told(made: DataSet, key: str, chang
     assert what in told_of(made, lambda example: change(example.feature_lists.feature_list[key].feature))
 
 
-def told_of(made: DataSet, damage: Change) -> str:
+def truncate(image: bytes) -> bytes:
+    return image[: len(image) // 2]
+
+
+def replace_by_another_size(_: bytes) -> bytes:
+    return simplejpeg.encode_jpeg(np.zeros((32, 48, 3), np.uint8))
+
+
+@pytest.mark.parametrize("key", ["image/encoded", "FORWARD_FLOW/image/encoded"])
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [(truncate, "that does not decode: "), (replace_by_another_size, "that is 48×32 pixels, expected 80×64")],
+)
+@pytest.mark.parametrize("layout", ["ours", "another"])
+def test_an_image_that_does_not_decode_to_its_size_is_told(
+    made: DataSet, key: str, change: Callable[[bytes], bytes], what: str, layout: str
+) -> None:
+    def damage(example: SequenceExample) -> None:  # type: ignore[valid-type]
+        values = example.feature_lists.feature_list[key].feature[20].bytes_list.value
+        values[0] = change(values[0])
+        if layout == "another":
+            example.feature_lists.feature_list["region/timestamp"].feature.add().int64_list.value.append(0)
+
+    assert what in told_of(made, damage, frames="all")
+    assert told_of(made, damage, frames="none") == ""
+
+
+def test_sound_that_is_not_as_long_as_the_footage_is_told(made: DataSet) -> None:
+    def damage(example: SequenceExample) -> None:  # type: ignore[valid-type]
+        samples = example.feature_lists.feature_list["WAVEFORM/feature/floats"].feature[0].float_list.value
+        del samples[4000:]
+        example.context.feature["WAVEFORM/feature/num_samples"].int64_list.value[0] = 4000
+
+    assert told_of(made, damage) == "has 4000 samples of sound at 8000 a second, for 1 s of footage"
+
+
+def told_of(made: DataSet, damage: Change, frames: Frames = "none") -> str:
     row: LedgerRow = next(row.row for row in made.state(0).rows if row.row.status == "ok")
     record = next(read_records(str(made.shard(0))))
     described = describe(str(made.out), "tiny", "train")
-    assert wrong_with(record, row, described) == ""
+    assert wrong_with(record, row, described, "all") == ""
     example = SequenceExample.FromString(record)
     damage(example)
-    return wrong_with(example.SerializeToString(), row, described)
+    return wrong_with(example.SerializeToString(deterministic=True), row, described, frames)
 
 
 def test_bytes_that_are_no_record_are_told(made: DataSet) -> None:
