@@ -102,10 +102,7 @@ class InceptionI3D(snt.Module):
             if mixed.name in _POOLED_BEFORE:
                 x = _max_pool(x, _POOLED_BEFORE[mixed.name], (2, 2, 2))
             x = mixed(x, is_training)
-        # The authors average 2×7×7 features: at 224×224 the whole picture, of every two times that follow each other.
-        x = tf.reduce_mean(tf.cast(x, tf.float32), axis=(2, 3), keepdims=True)
-        num_pairs = tf.maximum(tf.shape(x)[1] - 1, 1)
-        x = (x[:, :num_pairs] + x[:, -num_pairs:]) / 2
+        x = average_pairs(tf.cast(x, tf.float32))
         if dropout:
             x = tf.nn.experimental.stateless_dropout(x, dropout, seed=dropout_seed)
         return tf.reduce_mean(self.logits(x), axis=(1, 2, 3))
@@ -126,9 +123,10 @@ class Mixed(snt.Module):
         self.branches = []
         for number, (outputs, units) in enumerate(zip(branches, names, strict=True)):
             with tf.name_scope(f"Branch_{number}"):
-                branch = [Unit3D(inputs, outputs[0], 1, decay, name=units[0])]
-                branch += [Unit3D(outputs[0], out, 3, decay, name=unit) for out, unit in zip(outputs[1:], units[1:])]
-                self.branches.append(branch)
+                widths = [inputs, *outputs]
+                self.branches.append(
+                    [Unit3D(widths[k], widths[k + 1], 3 if k else 1, decay, name=unit) for k, unit in enumerate(units)]
+                )
 
     def __call__(self, x: tf.Tensor, is_training: bool) -> tf.Tensor:
         """Returns [N, T, H, W, channels of all branches]."""
@@ -206,6 +204,16 @@ class BatchNorm(snt.Module):
             self.moving_mean.assign_sub((1 - self.decay) * (self.moving_mean - mean))
             self.moving_variance.assign_sub((1 - self.decay) * (self.moving_variance - variance))
         return tf.reshape(normalised, shape)
+
+
+def average_pairs(x: tf.Tensor) -> tf.Tensor:
+    """Returns the mean of the whole picture in every two times that follow each other: [N, T - 1, 1, 1, C].
+
+    The authors average 2×7×7 features, which is the same where frames have 224×224 pixels. A single time stays one.
+    """
+    x = tf.reduce_mean(x, axis=(2, 3), keepdims=True)
+    num_pairs = tf.maximum(tf.shape(x)[1] - 1, 1)
+    return (x[:, :num_pairs] + x[:, -num_pairs:]) / 2
 
 
 def _moving_average(start: tf.Tensor, name: str) -> tf.Variable:
