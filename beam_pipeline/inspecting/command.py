@@ -1,0 +1,54 @@
+"""The command `inspect`: a page of a data set, in files or served."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from beam_pipeline import files
+from beam_pipeline.inspecting.rows import Rows, read_rows
+from beam_pipeline.inspecting.server import make_server
+from beam_pipeline.inspecting.site import SiteError, write_site
+from beam_pipeline.media.process import use_store_options
+
+
+def inspect_to_files(folder: str, splits: Sequence[str], out: Path, num_previews: int, overwrite: bool) -> Path:
+    """Writes a data set's page to a folder of this machine; returns the file to open.
+
+    Raises:
+      DataSetError: there is no such data set or split, or it is damaged.
+      SiteError: the folder can't be written to.
+      OSError: something can't be read or written.
+    """
+    if not files.is_local(str(out)):
+        raise SiteError(f"--out {out}: must be a folder of this machine, from which it can be copied anywhere")
+    rows = _read(folder, splits)
+    total = min(num_previews, sum(int(split.written.sum()) for split in rows))
+    with tqdm(total=total, unit=" previews", disable=not sys.stderr.isatty()) as bar:
+        return write_site(rows, out, num_previews, overwrite, on_preview=bar.update)
+
+
+def serve(folder: str, splits: Sequence[str], port: int) -> None:
+    """Serves a data set's page on this machine until it is interrupted.
+
+    Raises:
+      DataSetError: there is no such data set or split, or it is damaged.
+      OSError: the port is taken, or something can't be read.
+    """
+    server = make_server(lambda: _read(folder, splits), port)
+    print(f"http://127.0.0.1:{server.server_address[1]}/ (Ctrl-C ends it)", flush=True)
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        server.server_close()
+
+
+def _read(folder: str, splits: Sequence[str]) -> list[Rows]:
+    if not files.is_local(folder):
+        use_store_options({})
+    return read_rows(folder, splits)

@@ -1,0 +1,296 @@
+"""The page on this machine: a server that answers nobody else, searches, and makes films when they are asked for."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+import urllib.parse
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import numpy as np
+
+from beam_pipeline.clips import ClipError
+from beam_pipeline.inspecting.page import (
+    ASSETS,
+    SERVED_POLICY,
+    asset,
+    render_page,
+    summaries_of,
+    summary_script,
+)
+from beam_pipeline.inspecting.previews import (
+    clip_row,
+    describe_clip,
+    describe_record,
+    film_of,
+    read_record,
+    thumbnail_of,
+)
+from beam_pipeline.inspecting.rows import Rows
+from beam_pipeline.inspecting.search import MOST_ROWS, Query, clip_rows, find_rows, parse_query
+from beam_pipeline.object_stores import is_of_store
+from beam_pipeline.web import message_of
+
+_HOST = "127.0.0.1"
+_REREAD_AFTER_S = 10.0  # of a data set that is still being made, when the page is loaded again
+_CACHE_BYTES = 256 << 20
+_CLIP_RE = re.compile(r"/clips/(?P<split>[^/]+)/(?P<row>\d{1,9})\.(?P<kind>json|mp4|jpg)")
+_ROWS_RE = re.compile(r"/clips/(?P<split>[^/]+)/rows\.json")
+_RANGE_RE = re.compile(r"bytes=(?P<first>\d*)-(?P<last>\d*)")
+_TYPES = {"json": "application/json", "mp4": "video/mp4", "jpg": "image/jpeg"}
+_HEADERS = {
+    "Content-Security-Policy": SERVED_POLICY + "; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+
+def make_server(read: Callable[[], list[Rows]], port: int) -> ThreadingHTTPServer:
+    """Returns a server of a data set's page, on 127.0.0.1; `serve_forever` runs it, `server_close` ends it.
+
+    Args:
+      read: reads the data set; called again for a page of one that is still being made.
+      port: 0 is any that is free: `server_address` tells which.
+
+    Raises:
+      OSError: the port is taken.
+    """
+    pages = _Pages(read)
+
+    class Handler(_Handler):
+        served = pages
+
+    server = ThreadingHTTPServer((_HOST, port), Handler)
+    server.daemon_threads = True
+    return server
+
+
+class _RequestError(Exception):
+    """A request that can't be answered, and with which status."""
+
+    def __init__(self, status: HTTPStatus, message: str):
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class _Snapshot:
+    """A data set as it was read at one time. Rows have numbers, so that each address says of which snapshot it is."""
+
+    number: int
+    splits: dict[str, Rows]
+    summaries: list[dict[str, Any]]
+    read_at: float
+
+    @property
+    def is_final(self) -> bool:
+        return all(summary["finished"] for summary in self.summaries)
+
+
+class _Cache:
+    """What was made for the browser, the latest of it as long as there is room. Each thing is made once at a time."""
+
+    def __init__(self, room: int):
+        self._room = room
+        self._kept: OrderedDict[Any, Any] = OrderedDict()
+        self._size = 0
+        self._lock = threading.Lock()
+        self._making: dict[Any, threading.Lock] = {}
+
+    def get(self, key: Any, make: Callable[[], Any], size: Callable[[Any], int]) -> Any:
+        with self._lock:
+            making = self._making.setdefault(key, threading.Lock())
+        with making:
+            with self._lock:
+                if key in self._kept:
+                    self._kept.move_to_end(key)
+                    return self._kept[key]
+            try:
+                made = make()
+            finally:
+                with self._lock:
+                    self._making.pop(key, None)
+            with self._lock:
+                self._kept[key] = made
+                self._size += size(made)
+                while self._size > self._room and len(self._kept) > 1:
+                    self._size -= size(self._kept.popitem(last=False)[1])
+        return made
+
+
+class _Pages:
+    """What the server's threads share: the snapshot, and what was made of it."""
+
+    def __init__(self, read: Callable[[], list[Rows]]):
+        self._read = read
+        self._lock = threading.Lock()
+        self._films = threading.Semaphore(2)  # a film takes a processor and a record's pixels
+        self._cache = _Cache(_CACHE_BYTES)
+        self.snapshot = self._take(1)
+
+    def _take(self, number: int) -> _Snapshot:
+        splits = self._read()
+        return _Snapshot(number, {rows.split.split: rows for rows in splits}, summaries_of(splits), time.monotonic())
+
+    def page(self) -> str:
+        """Returns the page, for which a data set that is being made is read again."""
+        with self._lock:
+            if not self.snapshot.is_final and time.monotonic() - self.snapshot.read_at > _REREAD_AFTER_S:
+                self.snapshot = self._take(self.snapshot.number + 1)
+            snapshot = self.snapshot
+        return render_page(list(snapshot.splits.values()), snapshot.summaries, served=True)
+
+    def script(self) -> str:
+        """Returns `data/summary.js`."""
+        snapshot = self.snapshot
+        script = summary_script(list(snapshot.splits.values()), snapshot.summaries, [{}] * len(snapshot.splits))
+        return f"{script}inspect.summary.snapshot = {snapshot.number};\n"
+
+    def rows_of(self, split: str, number: str) -> Rows:
+        """Returns a split of the snapshot that a request is of."""
+        snapshot = self.snapshot
+        if number != str(snapshot.number):
+            raise _RequestError(HTTPStatus.GONE, "the data set has been read anew since")
+        if split not in snapshot.splits:
+            raise _RequestError(HTTPStatus.NOT_FOUND, f"no split {split[:50]!r}")
+        return snapshot.splits[split]
+
+    def find(self, rows: Rows, query: Query, page: int, size: int) -> dict[str, Any]:
+        """Returns a page of the rows that are searched for."""
+        found: np.ndarray = self._cache.get((id(rows), query), lambda: find_rows(rows, query), lambda rows: rows.nbytes)
+        return {"total": len(found), "rows": clip_rows(rows, found[(page - 1) * size : page * size])}
+
+    def clip(self, rows: Rows, number: int) -> dict[str, Any]:
+        """Returns all that is known of a clip."""
+        clip = describe_clip(clip_row(rows, number))
+        if rows.written[number]:
+            try:
+                clip |= describe_record(read_record(rows, number))
+            except ClipError as error:
+                clip["error"] = error.detail
+        return clip
+
+    def media(self, rows: Rows, number: int, kind: str) -> bytes:
+        """Returns a clip's film (mp4) or picture (jpg)."""
+
+        def make() -> bytes:
+            if kind == "jpg":
+                return thumbnail_of(read_record(rows, number))
+            with self._films:
+                return film_of(read_record(rows, number))
+
+        try:
+            made: bytes = self._cache.get((id(rows), number, kind), make, len)
+            return made
+        except ClipError as error:
+            raise _RequestError(HTTPStatus.NOT_FOUND, error.detail) from error
+
+
+class _Handler(BaseHTTPRequestHandler):
+    served: _Pages
+    protocol_version = "HTTP/1.1"
+    server_version, sys_version = "inspect", ""
+    timeout = 60
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def _answer(self) -> None:
+        try:
+            self._check_host()
+            content, kind = self._content()
+        except _RequestError as error:
+            self._send(error.status, str(error).encode(), "text/plain; charset=utf-8")
+        except ValueError as error:
+            self._send(HTTPStatus.BAD_REQUEST, str(error).encode(errors="replace"), "text/plain; charset=utf-8")
+        except Exception as error:
+            if not is_of_store(error):
+                raise
+            self._send(HTTPStatus.BAD_GATEWAY, message_of(error).encode(), "text/plain; charset=utf-8")
+        else:
+            self._send_part(content, kind) if kind == _TYPES["mp4"] else self._send(HTTPStatus.OK, content, kind)
+
+    def _check_host(self) -> None:
+        """Refuses who came here by another name: a site whose name was made to lead to this machine."""
+        port = self.connection.getsockname()[1]
+        if self.headers.get("Host", "") not in (f"{_HOST}:{port}", f"localhost:{port}"):
+            raise _RequestError(HTTPStatus.FORBIDDEN, f"this is {_HOST}:{port}")
+
+    def _content(self) -> tuple[bytes, str]:
+        address = urllib.parse.urlsplit(self.path)
+        parameters = dict(urllib.parse.parse_qsl(address.query, max_num_fields=20))
+        path = address.path
+        if path == "/":
+            return self.served.page().encode(), "text/html; charset=utf-8"
+        if path == "/data/summary.js":
+            return self.served.script().encode(), "text/javascript"
+        if path.startswith("/assets/") and path.removeprefix("/assets/") in ASSETS:
+            name = path.removeprefix("/assets/")
+            return asset(name), f"{ASSETS[name]}; charset=utf-8"
+        if match := _ROWS_RE.fullmatch(path):
+            rows = self._rows(match["split"], parameters)
+            page, size = (_positive(parameters, name) for name in ("page", "size"))
+            found = self.served.find(rows, parse_query(parameters), page, min(size, MOST_ROWS))
+            return json.dumps(found).encode(), _TYPES["json"]
+        if match := _CLIP_RE.fullmatch(path):
+            rows, number, kind = self._rows(match["split"], parameters), int(match["row"]), match["kind"]
+            if number < len(rows):
+                if kind == "json":
+                    return json.dumps(self.served.clip(rows, number)).encode(), _TYPES[kind]
+                return self.served.media(rows, number, kind), _TYPES[kind]
+        raise _RequestError(HTTPStatus.NOT_FOUND, "there is no such page")
+
+    def _rows(self, split: str, parameters: dict[str, str]) -> Rows:
+        return self.served.rows_of(urllib.parse.unquote(split), parameters.get("snapshot", ""))
+
+    def _send_part(self, content: bytes, kind: str) -> None:
+        """Sends what of a film is asked for: without that, a browser can't go to a place in it."""
+        match = _RANGE_RE.fullmatch(self.headers.get("Range", ""))
+        if not match or not (match["first"] or match["last"]):
+            self._send(HTTPStatus.OK, content, kind, {"Accept-Ranges": "bytes"})
+            return
+        size = len(content)
+        if match["first"]:
+            first, last = int(match["first"]), min(int(match["last"] or size - 1), size - 1)
+        else:
+            first, last = max(0, size - int(match["last"])), size - 1
+        if first > last:
+            more = {"Content-Range": f"bytes */{size}"}
+            self._send(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, b"", kind, more)
+            return
+        more = {"Content-Range": f"bytes {first}-{last}/{size}", "Accept-Ranges": "bytes"}
+        self._send(HTTPStatus.PARTIAL_CONTENT, content[first : last + 1], kind, more)
+
+    def _send(self, status: HTTPStatus, content: bytes, kind: str, more: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        headers = {**_HEADERS, "Content-Type": kind, "Content-Length": str(len(content)), **(more or {})}
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            try:
+                self.wfile.write(content)
+            except ConnectionError:  # the browser has gone on to another clip
+                self.close_connection = True
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Says nothing: standard error is for what is wrong."""
+
+
+def _positive(parameters: dict[str, str], name: str) -> int:
+    value = parameters.get(name, "")
+    if not (value.isascii() and value.isdecimal() and 0 < len(value) < 8 and int(value)):
+        raise ValueError(f"{name} must be a number above 0, got {value[:50]!r}")
+    return int(value)
