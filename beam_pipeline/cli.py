@@ -135,6 +135,19 @@ def _parser() -> argparse.ArgumentParser:
     flow.add_argument("--overwrite", action="store_true", help="replace OUT")
     _add_configuration(flow)
 
+    inspect = add("inspect", _inspect, "a page to look at a data set with: counts, classes, clips that play", _INSPECT)
+    inspect.add_argument("folder", metavar="DATA", help="folder of a data set, finished or being made")
+    inspect.add_argument("--split", action="append", default=[], metavar="NAME", help="only this one; repeatable")
+    where = inspect.add_mutually_exclusive_group()
+    where.add_argument(
+        "--serve", type=_port, metavar="PORT", default=0, help="serve it to this machine (default: a port)"
+    )
+    where.add_argument("--out", type=Path, metavar="DIR", help="write it to a folder that opens without a server")
+    inspect.add_argument(
+        "--previews", type=_count, metavar="N", default=100, help="of --out: clips with a film (default: 100)"
+    )
+    inspect.add_argument("--overwrite", action="store_true", help="of --out: replace the page that is in DIR")
+
     clip = add("clip", _clip, "cut one record of a data set into a film: .mp4, .webm or .gif", _CLIP)
     clip.usage = f"{clip.prog} [options] DATA [--] ID OUT"
     clip.add_argument("folder", metavar="DATA", help="folder of a data set")
@@ -151,6 +164,19 @@ def _parser() -> argparse.ArgumentParser:
     demo = add("demo", _demo, "make a mini-Kinetics, run the job on it, show a batch and a picture", _DEMO)
     demo.add_argument("--out", metavar="DIR", default="demo", help="where everything goes (default: demo)")
     return parser
+
+
+def _port(text: str) -> int:
+    """Reads a port of this machine; 0 is any that is free."""
+    if not (text.isascii() and text.isdecimal() and int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"must be a port, 0 to 65535, got {text!r}")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"must be a number, 0 or more, got {text!r}")
+    return int(text)
 
 
 def _add_data_set(command: argparse.ArgumentParser) -> None:
@@ -200,6 +226,10 @@ _FILTER = """Keeps the rows whose label is in a list, and writes them in the for
 _FLOW = """Decodes as a run does and estimates flow as a run does, by the configuration's encode and flow (--set
 flow.method=dis); out of a shard comes the flow that is stored. OUT is a picture (.png: frames with arrows and flow in
 colour), a film (.mp4), or the vectors as they are (.flo; of several pairs OUT-00000.flo and so on)."""
+_INSPECT = """Shows what was asked for, written and failed, and why; classes, distributions, the configuration; and the
+clips, to search, each with a film of its frames and flow, its sound and its record's keys. A page that is served makes
+films when they are asked for; one that is written has those of a sample, and opens from a disk without a network. DATA
+may be remote (gs://...). Exit status: 0 done, 1 something can't be read or written, 2 a bad request."""
 _CLIP = """Writes a clip as its record holds it: all of its frames at their exact rate, and in .mp4 and .webm its sound.
 DATA may be remote (gs://...). Exit status: 0 done, 1 the clip has no record or a broken one, 2 a bad request."""
 _DEMO = """Makes short clips of moving shapes with sound, runs the real job on them with RGB, optical flow and audio,
@@ -479,6 +509,25 @@ def _flow(arguments: argparse.Namespace, _: list[str]) -> int:
     except OSError as error:
         return _fail(f"{error.filename or arguments.out}: {error.strerror or error}", EXIT_FAILED)
     print(_shown(str(files[0]) if len(files) == 1 else f"{files[0]} to {files[-1].name}: {len(files)} pairs"))
+    return EXIT_OK
+
+
+def _inspect(arguments: argparse.Namespace, _: list[str]) -> int:
+    from beam_pipeline.inspecting.command import inspect_to_files, serve
+    from beam_pipeline.inspecting.site import SiteError
+    from beam_pipeline.viewing.data_set import DataSetError
+
+    try:
+        if arguments.out is None:
+            serve(arguments.folder, arguments.split, arguments.serve)
+        else:
+            folder, previews, overwrite = arguments.out, arguments.previews, arguments.overwrite
+            page = inspect_to_files(arguments.folder, arguments.split, folder, previews, overwrite)
+            print(_shown(f"{page}: open it in a browser"))
+    except (DataSetError, SiteError) as error:
+        return _fail(str(error), EXIT_USAGE)
+    except OSError as error:
+        return _fail(f"{error.filename or arguments.folder}: {error.strerror or error}", EXIT_FAILED)
     return EXIT_OK
 
 
