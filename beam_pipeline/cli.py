@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status: 0 done, 1 failed, 2 a bad request, 3 stopped early on purpose."""
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
-    if rest and arguments.command not in (_run, _fetch, _plan, _verify):
+    if rest and arguments.command not in (_run, _fetch, _plan, _verify, _doctor):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     # Beam warns of parts that are not installed and logs what it raises anyway; importing it may configure the root.
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s: %(message)s", force=True)
@@ -117,6 +117,12 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--report", metavar="FILE", help="where the workers of a --runner write what they find")
     verify.add_argument("--json", action="store_true", help="print a JSON object for each data set, one a line")
     _add_data_set(verify)
+
+    doctor = add("doctor", _doctor, "who can read a data set, and what in its ledger looks wrong", _DOCTOR)
+    doctor.add_argument("folder", metavar="DATA", help="folder of a data set, also remote")
+    doctor.add_argument("--split", action="append", default=[], metavar="NAME", help="only this one; repeatable")
+    doctor.add_argument("--sample", type=_positive, metavar="N", default=16, help="records to read (default: 16)")
+    doctor.add_argument("--json", action="store_true", help="print a JSON object")
 
     filter_ = add("filter", _filter, "keep the rows of some classes of an annotation file", _FILTER)
     filter_.add_argument("class_list", metavar="CLASS_LIST", help="one class name a line")
@@ -222,6 +228,10 @@ _VERIFY = """Reads every byte of every shard: framing, checksums, each record ag
 metadata and label list against the shards. A line for each thing that is wrong names file, record, offset and clip.
 With --mark the next run makes anew what is broken and keeps the rest. Options that are not listed here are Beam's: with
 --runner=NAME its workers read the shards. Exit status: 0 all is right, 1 something is not, 2 a bad request."""
+_DOCTOR = """Reads some records as the public readers do (MediaPipe, DMVR, scenic, tf-models) and says which can, and
+why not; compares the data set with I3D's preprocessing, item by item; and looks in its ledger for what is beyond
+chance: classes, folders, shards and times with more failures than others, and for videos in two splits. Exit status:
+0 nothing looks wrong, 1 something does, 2 a bad request."""
 _FILTER = """Keeps the rows whose label is in a list, and writes them in the format they were read in."""
 _FLOW = """Decodes as a run does and estimates flow as a run does, by the configuration's encode and flow (--set
 flow.method=dis); out of a shard comes the flow that is stored. OUT is a picture (.png: frames with arrows and flow in
@@ -438,6 +448,30 @@ def _nothing_asked(question: str, arguments: argparse.Namespace) -> str:
     if arguments.config or arguments.settings:
         return ""
     return f"{question} Give --config FILE, as in --config configs/k400.yaml"
+
+
+def _doctor(arguments: argparse.Namespace, beam_args: list[str]) -> int:
+    from beam_pipeline.checking.doctor import diagnose
+    from beam_pipeline.tfrecord import CorruptRecordError
+    from beam_pipeline.viewing.data_set import DataSetError
+
+    try:
+        _use_store_options(beam_args)
+        diagnosis = diagnose(arguments.folder, arguments.split, arguments.sample)
+    except DataSetError as error:
+        return _fail(str(error), EXIT_USAGE)
+    except CorruptRecordError as error:
+        return _fail(f"{error}; verify tells what is broken", EXIT_FAILED)
+    print(diagnosis.as_json() if arguments.json else _shown(diagnosis.as_text()))
+    return EXIT_FAILED if diagnosis.suspicions else EXIT_OK
+
+
+def _use_store_options(beam_args: Sequence[str]) -> None:
+    """Gives Beam's file systems what they need to reach a remote data set."""
+    from apache_beam.io.filesystems import FileSystems
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    FileSystems.set_options(PipelineOptions(list(beam_args)))
 
 
 def _unknown_options(arguments: Sequence[str]) -> str | None:

@@ -1,7 +1,7 @@
 """One record of the job, parsed under the specifications of the public readers of Kinetics-like records.
 
-Each specification is restated from its reader's source, named beside it. A record that parses here and decodes to the
-right shapes is one that these readers take unchanged.
+The specifications are those of the command `doctor`, which names the source of each. A record that parses here and
+decodes to the right shapes is one that these readers take unchanged.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from beam_pipeline.checking.public_readers import READERS, Reader, parsed_by
 from beam_pipeline.clips import Clip
 from beam_pipeline.media.container import open_container
 from beam_pipeline.media.encoding import ClipTask, encode_clip
@@ -20,7 +21,6 @@ from beam_pipeline.media.flow import estimate_flow
 from beam_pipeline.media.settings import Audio, Encode, Flow, MediaSettings
 from beam_pipeline.media.video import read_frames
 
-FRAME = tf.io.FixedLenSequenceFeature((), tf.string)
 NUM_FRAMES, HEIGHT, WIDTH = 50, 64, 86
 BOUND_PX = 20.0
 
@@ -58,6 +58,11 @@ def estimated_px(test_data: Path) -> np.ndarray:
     return np.clip(flow, -BOUND_PX, BOUND_PX)
 
 
+def reader(name: str) -> Reader:
+    (found,) = (each for each in READERS if each.name.startswith(name))
+    return found
+
+
 def _check_flow(flow_px: tf.Tensor, estimated_px: np.ndarray, storage: str) -> None:
     error = np.abs(flow_px - estimated_px)
     mean_px, max_px = ERROR_PX[storage]
@@ -71,16 +76,7 @@ def _frames(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def test_mediapipe(record: bytes, estimated_px: np.ndarray, storage: str) -> None:
-    # google-ai-edge/mediapipe, mediapipe/examples/desktop/media_sequence/kinetics_dataset.py, as_dataset
-    context, sequences = tf.io.parse_single_sequence_example(
-        record,
-        {
-            "example/id": tf.io.FixedLenFeature((), tf.string),
-            "clip/label/string": tf.io.FixedLenFeature((), tf.string),
-            "clip/label/index": tf.io.FixedLenFeature((), tf.int64),
-        },
-        {"image/encoded": FRAME, "FORWARD_FLOW/image/encoded": FRAME},
-    )
+    context, sequences = parsed_by(reader("MediaPipe"), record)
     assert context["example/id"] == b"R6llTwEh07w_000000_000002"
     assert (context["clip/label/string"], context["clip/label/index"]) == (b"abseiling", 7)
     assert _frames(sequences["image/encoded"]).shape == (NUM_FRAMES, HEIGHT, WIDTH, 3)
@@ -91,40 +87,28 @@ def test_mediapipe(record: bytes, estimated_px: np.ndarray, storage: str) -> Non
 
 
 def test_dmvr(record: bytes, estimated_px: np.ndarray, storage: str) -> None:
-    # google-deepmind/dmvr, dmvr/modalities.py: add_image (is_flow, zero_centering_image), add_label, add_audio
-    context, sequences = tf.io.parse_single_sequence_example(
-        record,
-        {"clip/label/index": tf.io.VarLenFeature(tf.int64), "clip/label/text": tf.io.VarLenFeature(tf.string)},
-        {
-            "image/encoded": FRAME,
-            "FORWARD_FLOW/image/encoded": FRAME,
-            "WAVEFORM/feature/floats": tf.io.VarLenFeature(tf.float32),
-        },
-    )
+    # is_flow, zero_centering_image
+    context, sequences = parsed_by(reader("DMVR add_image, add_label"), record)
+    _, flow_sequences = parsed_by(reader("DMVR add_image('FORWARD_FLOW"), record)
+    _, sound_sequences = parsed_by(reader("DMVR add_audio"), record)
     assert tf.sparse.to_dense(context["clip/label/index"]).numpy().tolist() == [7]
     assert tf.sparse.to_dense(context["clip/label/text"]).numpy().tolist() == [b"abseiling"]
     assert _frames(sequences["image/encoded"]).shape == (NUM_FRAMES, HEIGHT, WIDTH, 3)
-    flow = tf.cast(_frames(sequences["FORWARD_FLOW/image/encoded"]), tf.float32) / 255 * 2 - 1
+    flow = tf.cast(_frames(flow_sequences["FORWARD_FLOW/image/encoded"]), tf.float32) / 255 * 2 - 1
     _check_flow(BOUND_PX * flow[..., :2], estimated_px, storage)
-    sound = tf.sparse.to_dense(sequences["WAVEFORM/feature/floats"])  # of which DMVR takes row 0
+    sound = tf.sparse.to_dense(sound_sequences["WAVEFORM/feature/floats"])  # of which DMVR takes row 0
     assert sound.shape == (1, 2 * 16_000)
     assert tf.reduce_max(tf.abs(sound)) > 0.01
 
 
 def test_scenic_vivit(record: bytes) -> None:
-    # google-research/scenic, scenic/projects/vivit/data/video_tfrecord_dataset.py, which builds on DMVR's add_image and
-    # add_label without label names
-    context, sequences = tf.io.parse_single_sequence_example(
-        record, {"clip/label/index": tf.io.VarLenFeature(tf.int64)}, {"image/encoded": FRAME}
-    )
+    # which builds on DMVR's add_image and add_label without label names
+    context, sequences = parsed_by(reader("scenic ViViT"), record)
     assert tf.sparse.to_dense(context["clip/label/index"]).numpy().tolist() == [7]
     assert _frames(sequences["image/encoded"]).shape == (NUM_FRAMES, HEIGHT, WIDTH, 3)
 
 
 def test_tf_models(record: bytes) -> None:
-    # tensorflow/models, official/vision/dataloaders/video_input.py: Decoder
-    context, sequences = tf.io.parse_single_sequence_example(
-        record, {"clip/label/index": tf.io.VarLenFeature(tf.int64)}, {"image/encoded": FRAME}
-    )
+    context, sequences = parsed_by(reader("tf-models"), record)
     assert tf.sparse.to_dense(context["clip/label/index"]).numpy().tolist() == [7]
     assert _frames(sequences["image/encoded"]).shape == (NUM_FRAMES, HEIGHT, WIDTH, 3)
