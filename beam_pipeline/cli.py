@@ -148,7 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument(
         "--serve", type=_port, metavar="PORT", default=0, help="serve it to this machine (default: a port)"
     )
-    where.add_argument("--out", type=Path, metavar="DIR", help="write it to a folder that opens without a server")
+    where.add_argument("--out", metavar="DIR", help="write it to a folder that opens without a server")
     inspect.add_argument(
         "--previews", type=_count, metavar="N", default=100, help="of --out: clips with a film (default: 100)"
     )
