@@ -15,7 +15,7 @@ from beam_pipeline.inspecting.site import SiteError, write_site
 from beam_pipeline.media.process import use_store_options
 
 
-def inspect_to_files(folder: str, splits: Sequence[str], out: Path, num_previews: int, overwrite: bool) -> Path:
+def inspect_to_files(folder: str, splits: Sequence[str], out: str, num_previews: int, overwrite: bool) -> Path:
     """Writes a data set's page to a folder of this machine; returns the file to open.
 
     Raises:
@@ -23,12 +23,12 @@ def inspect_to_files(folder: str, splits: Sequence[str], out: Path, num_previews
       SiteError: the folder can't be written to.
       OSError: something can't be read or written.
     """
-    if not files.is_local(str(out)):
+    if not files.is_local(out):
         raise SiteError(f"--out {out}: must be a folder of this machine, from which it can be copied anywhere")
     rows = _read(folder, splits)
     total = min(num_previews, sum(int(split.written.sum()) for split in rows))
     with tqdm(total=total, unit=" previews", disable=not sys.stderr.isatty()) as bar:
-        return write_site(rows, out, num_previews, overwrite, on_preview=bar.update)
+        return write_site(rows, Path(out), num_previews, overwrite, on_preview=bar.update)
 
 
 def serve(folder: str, splits: Sequence[str], port: int) -> None:
