@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status: 0 done, 1 failed, 2 a bad request, 3 stopped early on purpose."""
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
-    if rest and arguments.command not in (_run, _fetch, _plan, _verify, _doctor):
+    if rest and arguments.command not in (_run, _fetch, _plan, _verify, _doctor, _diff, _fingerprint):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     # Beam warns of parts that are not installed and logs what it raises anyway; importing it may configure the root.
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s: %(message)s", force=True)
@@ -123,6 +123,20 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--split", action="append", default=[], metavar="NAME", help="only this one; repeatable")
     doctor.add_argument("--sample", type=_positive, metavar="N", default=16, help="records to read (default: 16)")
     doctor.add_argument("--json", action="store_true", help="print a JSON object")
+
+    diff = add("diff", _diff, "compare two data sets, clip by clip", _DIFF)
+    diff.add_argument("a", metavar="A", help="folder of a data set, also remote")
+    diff.add_argument("b", metavar="B", help="folder of another one")
+    diff.add_argument("--split", action="append", default=[], metavar="NAME", help="only this one; repeatable")
+    diff.add_argument("--ledgers", action="store_true", help="compare ledgers alone: no pictures, no records")
+    as_what = diff.add_mutually_exclusive_group()
+    as_what.add_argument("--json", action="store_true", help="print a JSON object")
+    as_what.add_argument("--csv", action="store_true", help="print a row for each clip that differs")
+
+    fingerprint = add("fingerprint", _fingerprint, "the lines by which a paper names a data set", _FINGERPRINT)
+    fingerprint.add_argument("folder", metavar="DATA", help="folder of a data set, also remote")
+    fingerprint.add_argument("--split", action="append", default=[], metavar="NAME", help="only this one; repeatable")
+    fingerprint.add_argument("--json", action="store_true", help="print a JSON object")
 
     filter_ = add("filter", _filter, "keep the rows of some classes of an annotation file", _FILTER)
     filter_.add_argument("class_list", metavar="CLASS_LIST", help="one class name a line")
@@ -232,6 +246,11 @@ _DOCTOR = """Reads some records as the public readers do (MediaPipe, DMVR, sceni
 why not; compares the data set with I3D's preprocessing, item by item; and looks in its ledger for what is beyond
 chance: classes, folders, shards and times with more failures than others, and for videos in two splits. Exit status:
 0 nothing looks wrong, 1 something does, 2 a bad request."""
+_DIFF = """Says which clips are only in one of two data sets, which have another split, label, length, size or picture,
+and what the two were made with; summed up by class. Labels are compared by name, whatever their order. Exit status: 0
+the same, 1 they differ, 2 a bad request."""
+_FINGERPRINT = """Prints name, version, clips, classes, hours and settings, and digests that are the same for the same
+records: in however many shards, and whenever they were made."""
 _FILTER = """Keeps the rows whose label is in a list, and writes them in the format they were read in."""
 _FLOW = """Decodes as a run does and estimates flow as a run does, by the configuration's encode and flow (--set
 flow.method=dis); out of a shard comes the flow that is stored. OUT is a picture (.png: frames with arrows and flow in
@@ -452,26 +471,57 @@ def _nothing_asked(question: str, arguments: argparse.Namespace) -> str:
 
 def _doctor(arguments: argparse.Namespace, beam_args: list[str]) -> int:
     from beam_pipeline.checking.doctor import diagnose
+
+    def look() -> int:
+        diagnosis = diagnose(arguments.folder, arguments.split, arguments.sample)
+        print(diagnosis.as_json() if arguments.json else _shown(diagnosis.as_text()))
+        return EXIT_FAILED if diagnosis.suspicions else EXIT_OK
+
+    return _read_data_sets(look, beam_args)
+
+
+def _diff(arguments: argparse.Namespace, beam_args: list[str]) -> int:
+    from beam_pipeline.checking.diffing import diff
+
+    def compare() -> int:
+        found = diff(arguments.a, arguments.b, arguments.split, read_records=not arguments.ledgers)
+        if arguments.csv:
+            found.write_csv(sys.stdout)
+        else:
+            print(found.as_json() if arguments.json else _shown(found.as_text()))
+        return EXIT_OK if found.same else EXIT_FAILED
+
+    return _read_data_sets(compare, beam_args)
+
+
+def _fingerprint(arguments: argparse.Namespace, beam_args: list[str]) -> int:
+    from beam_pipeline.checking.fingerprinting import fingerprint
+
+    def tell() -> int:
+        found = fingerprint(arguments.folder, arguments.split)
+        print(found.as_json() if arguments.json else _shown(found.as_text()))
+        return EXIT_OK
+
+    return _read_data_sets(tell, beam_args)
+
+
+def _read_data_sets(command: Callable[[], int], beam_args: Sequence[str]) -> int:
+    """Runs a command that reads data sets, which Beam's options may be needed to reach."""
+    from apache_beam.io.filesystems import FileSystems
+    from apache_beam.options.pipeline_options import PipelineOptions
+
     from beam_pipeline.tfrecord import CorruptRecordError
     from beam_pipeline.viewing.data_set import DataSetError
 
+    if unknown := _unknown_options(beam_args):
+        return _fail(unknown, EXIT_USAGE)
+    FileSystems.set_options(PipelineOptions(list(beam_args)))
     try:
-        _use_store_options(beam_args)
-        diagnosis = diagnose(arguments.folder, arguments.split, arguments.sample)
+        return command()
     except DataSetError as error:
         return _fail(str(error), EXIT_USAGE)
     except CorruptRecordError as error:
         return _fail(f"{error}; verify tells what is broken", EXIT_FAILED)
-    print(diagnosis.as_json() if arguments.json else _shown(diagnosis.as_text()))
-    return EXIT_FAILED if diagnosis.suspicions else EXIT_OK
-
-
-def _use_store_options(beam_args: Sequence[str]) -> None:
-    """Gives Beam's file systems what they need to reach a remote data set."""
-    from apache_beam.io.filesystems import FileSystems
-    from apache_beam.options.pipeline_options import PipelineOptions
-
-    FileSystems.set_options(PipelineOptions(list(beam_args)))
 
 
 def _unknown_options(arguments: Sequence[str]) -> str | None:

@@ -58,6 +58,18 @@ def layout_of(record: bytes) -> Layout:
     return Layout(context_end, lists)
 
 
+def context_end_of(head: bytes) -> int:
+    """Returns where a record's context ends, from what it begins with.
+
+    Raises:
+      UnusualLayout: it does not begin with its context.
+    """
+    try:
+        return _field(head, 0, _CONTEXT)[1]
+    except IndexError as error:
+        raise UnusualLayout from error
+
+
 def images_of(record: bytes, steps: Place, magic: bytes) -> list[Place]:
     """Finds the images of a feature list that has one in each step.
 
