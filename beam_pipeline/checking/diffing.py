@@ -51,7 +51,7 @@ class Diff:
       b: the folder of B.
       records: of A, and of B.
       failed: clips that are only in B and failed in A, and the other way about.
-      identical: clips of which both have the same record, byte for byte.
+      identical: clips of which both have the same record, byte for byte; None where records were not read.
       counts: clips by how they differ, a key of `KINDS`; one clip may differ in several ways.
       classes: the same by class, in which A has the clip, or else B.
       settings: what they were made with.
@@ -65,7 +65,7 @@ class Diff:
     b: str
     records: tuple[int, int]
     failed: tuple[int, int]
-    identical: int
+    identical: int | None
     counts: Mapping[str, int]
     classes: Mapping[str, Mapping[str, int]]
     settings: tuple[Setting, ...]
@@ -100,7 +100,8 @@ class Diff:
             f"A: {self.a}, {plural(self.records[0], 'record')}",
             f"B: {self.b}, {plural(self.records[1], 'record')}",
         ]
-        lines.append(f"{self.identical:,} the same, byte for byte")
+        if self.identical is not None:
+            lines.append(f"{self.identical:>9,} the same, byte for byte")
         for kind, title in zip(KINDS, (*_TITLES, "other bytes"), strict=True):
             if count := self.counts.get(kind):
                 lines.append(f"{count:>9,} {title}{self._more_of(kind)}")
@@ -173,8 +174,9 @@ def diff(folder_a: str, folder_b: str, splits: Sequence[str] = (), read_records:
             unequal = pc.not_equal(columns[f"{name}_a"], columns[f"{name}_b"]).fill_null(False)
             found[kind] |= both & unequal.to_numpy(zero_copy_only=False)
     bits = np.full(len(rows_a), -1, np.int64)
-    identical = np.zeros(len(rows_a), bool)
+    identical = None
     if read_records:
+        identical = np.zeros(len(rows_a), bool)
         marks_a, marks_b = _marks(a, rows_a[both]), _marks(b, rows_b[both])
         of_a, of_b = rows_a[both], rows_b[both]
         bits[both] = differing_bits(marks_a.hashes[of_a], marks_b.hashes[of_b])
@@ -197,7 +199,7 @@ def _summarised(
     found: Mapping[str, np.ndarray],
     columns: Mapping[str, pa.Array],
     bits: np.ndarray,
-    identical: np.ndarray,
+    identical: np.ndarray | None,
 ) -> Diff:
     differs = np.flatnonzero(np.logical_or.reduce(list(found.values())))
     labels = pc.coalesce(columns["label_a"], columns["label_b"]).take(differs).to_pylist()
@@ -219,7 +221,7 @@ def _summarised(
             _num_failed(found["only_b"], columns["reason_a"]),
             _num_failed(found["only_a"], columns["reason_b"]),
         ),
-        identical=int(identical.sum()),
+        identical=None if identical is None else int(identical.sum()),
         counts={kind: int(found[kind].sum()) for kind in KINDS if found[kind].any()},
         classes=classes,
         settings=settings,

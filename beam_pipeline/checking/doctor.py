@@ -13,6 +13,7 @@ import pyarrow as pa
 from beam_pipeline import files
 from beam_pipeline.checking.i3d_preset import Facts, Item, items
 from beam_pipeline.checking.public_readers import Tried, try_readers, unexpected
+from beam_pipeline.checking.record_marks import open_shard
 from beam_pipeline.checking.suspicions import Balance, Suspicion, balances, suspicions
 from beam_pipeline.json_files import read_object
 from beam_pipeline.records import parse_sequence_example
@@ -139,6 +140,6 @@ def _sample(split: Split, count: int) -> list[tuple[str, bytes]]:
     found = []
     for row in split.clips.take(chosen).select(["clip_id", "file", "offset", "bytes"]).to_pylist():
         path = files.join(split.directory, row["file"])
-        with files.open_for_reading(path) as file:
+        with open_shard(path) as file:
             found.append((row["clip_id"], read_record_at(file, row["offset"], row["bytes"], path)))
     return found

@@ -50,7 +50,7 @@ def read_marks(split: Split, rows: np.ndarray | None = None, with_hashes: bool =
       with_hashes: whether to read the hashes, too.
 
     Raises:
-      CorruptRecordError: a shard ends before a record does.
+      CorruptRecordError: a shard is not there, or ends before a record does.
       OSError: a shard can't be read.
     """
     offsets, sizes = split.clips["offset"].to_numpy(), split.clips["bytes"].to_numpy()
@@ -67,7 +67,7 @@ def read_marks(split: Split, rows: np.ndarray | None = None, with_hashes: bool =
     def read(shard: tuple[str, np.ndarray]) -> None:
         name, places = shard
         path = files.join(split.directory, name)
-        with files.open_for_reading(path) as file:
+        with open_shard(path) as file:
             begins, lengths = offsets[places].tolist(), sizes[places].tolist()
             for row, mark in zip(places.tolist(), _marks(file, path, begins, lengths, with_hashes), strict=True):
                 checksums[row], hashes[row] = mark
@@ -76,6 +76,14 @@ def read_marks(split: Split, rows: np.ndarray | None = None, with_hashes: bool =
         for _ in threads.map(read, shards):
             pass
     return Marks(checksums, hashes)
+
+
+def open_shard(path: str) -> BinaryIO:
+    """Opens a shard that its ledger speaks of; raises `CorruptRecordError` where there is none."""
+    try:
+        return files.open_for_reading(path)
+    except FileNotFoundError as error:
+        raise CorruptRecordError(f"{path}: is not there") from error
 
 
 def _marks(
