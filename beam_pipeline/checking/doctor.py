@@ -85,7 +85,7 @@ class Diagnosis:
                 lines.append(f"    {len(balance.thin):,} with less than a tenth of that: {some}")
         lines += ["", "What looks wrong"]
         for each in self.suspicions:
-            chance = f" (by chance: {each.p:.0e})" if each.p is not None else ""
+            chance = "" if each.p is None else f" (by chance: {each.p:.0e})" if each.p else " (by chance: never)"
             lines.append(f"  {each.split + ': ' if each.split else ''}{each.what}{chance}")
         return "\n".join(lines if self.suspicions else [*lines, "  nothing"])
 
