@@ -22,6 +22,7 @@ from beam_pipeline import files
 from beam_pipeline.config import ConfigError
 from beam_pipeline.job import Job, RunError
 from beam_pipeline.pool import stopping
+from beam_pipeline.status import read_status
 
 _POLL_S = 0.5
 _GO_ON = "run the same command again to go on"
@@ -53,11 +54,12 @@ def prepare(pipeline: beam.Pipeline, job: Job) -> None:
     """Checks that Dataflow can do a job, and names it, unless it has a name, after what it writes.
 
     Dataflow keeps a second job of an active one's name out, which is the lock that an object store hasn't; but says so
-    when a job is submitted, before which a run has changed what is there, so that it is asked for one here, too.
+    when a job is submitted, before which a run has changed what is there, so that it is asked for one here, too. What
+    launches a template may not list jobs: there the output itself is asked for signs of life.
 
     Raises:
       ConfigError: something that workers need is on this machine, or what submits jobs isn't installed.
-      RunError: a job of that name is at work, or Dataflow does not say.
+      RunError: a job that writes to the same places is at work, or Dataflow does not say.
     """
     try:
         from google.cloud import dataflow as _  # noqa: F401 - only whether it is there
@@ -74,8 +76,10 @@ def prepare(pipeline: beam.Pipeline, job: Job) -> None:
         raise ConfigError("\n".join(problems))
     options = pipeline.options.view_as(GoogleCloudOptions)
     options.job_name = options.job_name or job_name(job)
-    if not options.template_location and not pipeline.options.view_as(TestOptions).dry_run:
-        _check_none_at_work(pipeline)
+    if options.template_location:
+        _check_none_alive(job)
+    elif not pipeline.options.view_as(TestOptions).dry_run:
+        _check_none_at_work(pipeline, job)
 
 
 def _paths(job: Job) -> Iterator[tuple[str, str]]:
@@ -90,11 +94,24 @@ def _paths(job: Job) -> Iterator[tuple[str, str]]:
 
 
 def job_name(job: Job) -> str:
-    """Returns a name of letters, digits and hyphens that is the same for all runs that write to one place."""
+    """Returns a name of letters, digits and hyphens that is the same for all runs that write to the same places.
+
+    It ends with a digest of each place, so that one that shares a single place can be told, too: `fetch` fills the
+    store that `run` may be filling.
+    """
     what = "fetch" if job.fetch_only else "make"
-    place = job.progress_directory
-    words = re.sub(r"[^a-z0-9]+", "-", f"kinetics-{what}-{job.name}".lower())[:50].strip("-")
-    return f"{words}-{hashlib.blake2b(place.encode(), digest_size=4).hexdigest()}"
+    words = re.sub(r"[^a-z0-9]+", "-", f"kinetics-{what}-{job.name}".lower())[:40].strip("-")
+    return "-".join((words, *map(_digest, _written(job))))
+
+
+def _written(job: Job) -> list[str]:
+    """Returns the folders that a job writes to, of which each may have one writer only."""
+    output = [] if job.fetch_only else [job.directory]
+    return output + [job.store] * (job.fetch_only or job.source.fills_store)
+
+
+def _digest(place: str) -> str:
+    return hashlib.blake2b(place.encode(), digest_size=4).hexdigest()
 
 
 def run(pipeline: beam.Pipeline) -> None:
@@ -144,27 +161,40 @@ def _submitted(pipeline: beam.Pipeline) -> Any:
             return pipeline.run()
         except DataflowJobAlreadyExistsError as error:
             found = re.search(r"with id: (\S+?)\.? ", str(error))
-            raise _another_at_work(found[1] if found else "", pipeline) from error
+            name = pipeline.options.view_as(GoogleCloudOptions).job_name
+            raise _another_at_work(found[1] if found else "", name, pipeline) from error
 
 
-def _check_none_at_work(pipeline: beam.Pipeline) -> None:
+def _check_none_at_work(pipeline: beam.Pipeline, job: Job) -> None:
     from apache_beam.runners.dataflow.internal.apiclient import DataflowApplicationClient
     from google.cloud.dataflow import ListJobsRequest
 
     options = pipeline.options.view_as(GoogleCloudOptions)
     if not options.project or not options.region:
         return  # which Beam asks for
+    places = set(map(_digest, _written(job)))
     request = ListJobsRequest(project_id=options.project, location=options.region, filter=ListJobsRequest.Filter.ACTIVE)
     with _refusals_told():
         # Its own `job_id_for_name` never ends where there is no such job.
         for active in DataflowApplicationClient(pipeline.options)._jobs_client.list_jobs(request):
-            if active.name == options.job_name:
-                raise _another_at_work(active.id, pipeline)
+            shares = active.name.startswith("kinetics-") and places.intersection(active.name.split("-"))
+            if active.name == options.job_name or shares:
+                raise _another_at_work(active.id, active.name, pipeline)
 
 
-def _another_at_work(job_id: str, pipeline: beam.Pipeline) -> RunError:
-    name, follow = pipeline.options.view_as(GoogleCloudOptions).job_name, _how_to_follow(job_id, pipeline)
+def _another_at_work(job_id: str, name: str, pipeline: beam.Pipeline) -> RunError:
+    follow = _how_to_follow(job_id, pipeline)
     return RunError(f"another run is at work there, the Dataflow job {name}: {follow}\nWait for its end or cancel it")
+
+
+def _check_none_alive(job: Job) -> None:
+    for directory in (job.directory, job.fetch_directory):
+        status = read_status(directory)
+        if status and status.is_at_work:
+            raise RunError(
+                f"{directory}: another run is at work there, or was two minutes ago: its shards give signs of life. "
+                "Wait for its end or cancel it"
+            )
 
 
 @contextlib.contextmanager

@@ -61,7 +61,7 @@ Start = Callable[..., subprocess.Popen]
 def submit(cloud: Cloud) -> Start:
     """Starts the real command line on a job for a fake Dataflow, with the overlay that is shipped."""
 
-    def start(service: FakeDataflow, *extra: str) -> subprocess.Popen:
+    def start(service: FakeDataflow, *extra: str, command: str = "run") -> subprocess.Popen:
         options = [
             "--project=of-a-test",
             f"--temp_location={cloud.url}/tmp",
@@ -69,9 +69,9 @@ def submit(cloud: Cloud) -> Start:
             f"--dataflow_endpoint={service.url}",
             "--no_auth",
         ]
-        command = [sys.executable, "-m", "beam_pipeline", "run", *extra, "--config", "configs/dataflow.yaml", *options]
+        words = [sys.executable, "-m", "beam_pipeline", command, *extra, "--config", "configs/dataflow.yaml", *options]
         environment = os.environ | cloud.environment
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.Popen(command, cwd=ROOT, env=environment, **pipes)  # type: ignore[call-overload]
+        return subprocess.Popen(words, cwd=ROOT, env=environment, **pipes)  # type: ignore[call-overload]
 
     return start

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from beam_pipeline.clips import utc_now
+from beam_pipeline.ledger import ShardState, Work, write_state
 from tests.beam_pipeline.clips_on_disk import write_list
 from tests.dataflow.conftest import IMAGE, ROOT, Start
 from tests.dataflow.fake_dataflow import JOB_ID, FakeDataflow
@@ -105,6 +107,20 @@ def test_a_job_that_is_at_work_loses_nothing_to_a_second_run(submit: Start, tiny
     cloud.delete(shard)
 
 
+def test_fetching_into_a_store_keeps_out_a_run_that_would_fill_it(submit: Start, tiny: list[str], cloud: Cloud) -> None:
+    cloud.put("clips.tar", b"")
+    archive = ["--set", "source.kind=archive", "--set", f"source.archives.train={cloud.url}/clips.tar"]
+    with FakeDataflow() as service:
+        assert end(submit(service, *tiny, *archive, "--no_wait_until_finish", command="fetch"))[0] == 0
+    fetch = service.posted[0]["name"]
+    with FakeDataflow(active="2026-active", listed=fetch) as service:
+        status, _, error = end(submit(service, *tiny, *archive))
+        assert status == 1
+        assert f"another run is at work there, the Dataflow job {fetch}: 2026-active\n" in error
+    with FakeDataflow(listed=fetch) as service:  # one that only reads the store
+        assert end(submit(service, *tiny, "--no_wait_until_finish"))[0] == 0
+
+
 def test_a_failed_job_says_why(submit: Start, tiny: list[str]) -> None:
     states = ["JOB_STATE_RUNNING", "JOB_STATE_FAILED"]
     message = (
@@ -196,10 +212,11 @@ def test_a_misspelt_option_is_refused(submit: Start, tiny: list[str]) -> None:
     assert "unknown option --machine_typ=n2-standard-8" in error
 
 
-def test_a_flex_template_describes_the_job_and_ends(cloud: Cloud, tiny: list[str]) -> None:
+def launch(cloud: Cloud, name: str) -> subprocess.CompletedProcess[str]:
+    """Does what Google's launcher does with a template of this job."""
     parameters = {
         "config": "configs/dataflow.yaml",
-        "settings": f"name=flex splits.train.annotations={cloud.url}/tiny.csv 'splits.train.shards=1' "
+        "settings": f"name={name} splits.train.annotations={cloud.url}/tiny.csv 'splits.train.shards=1' "
         f"source.store={cloud.url}/clips",
         "data_dir": f"{cloud.url}/data",
         "limit": "5",
@@ -216,9 +233,28 @@ def test_a_flex_template_describes_the_job_and_ends(cloud: Cloud, tiny: list[str
     }
     command = [sys.executable, "docker/flex_template/launch.py", *(f"--{k}={v}" for k, v in parameters.items())]
     environment = os.environ | cloud.environment | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180)
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_flex_template_describes_the_job_and_ends(cloud: Cloud) -> None:
+    done = launch(cloud, "flex")
     assert done.returncode == 0, done.stderr
     job = json.loads(cloud.get("templates/job"))
     assert job["name"] == "mine"
     assert job["environment"]["workerPools"][0]["workerHarnessContainerImage"] == IMAGE
     assert json.loads(cloud.get("data/flex/1.0.0/state/plan.json"))["splits"]["train"]["asked"] == 1
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_flex_template_keeps_off_what_another_run_is_at(cloud: Cloud, tmp_path: Path) -> None:
+    plan = {"run_id": "another", "started_at": utc_now(), "splits": {"train": {"asked": 1, "shards": 1}}}
+    state = ShardState("train", 0, 1, False, 0, 1, (), work=Work("another", "worker-7", utc_now(), utc_now()))
+    cloud.put("data/busy/1.0.0/state/plan.json", json.dumps(plan).encode())
+    write_state(str(tmp_path / "state.json"), state)
+    cloud.put("data/busy/1.0.0/state/train-00000-of-00001.json", (tmp_path / "state.json").read_bytes())
+    there = {name: cloud.get(name) for name in cloud.names("data/busy/")}
+    done = launch(cloud, "busy")
+    assert done.returncode == 1
+    assert f"error: {cloud.url}/data/busy/1.0.0: another run is at work there" in done.stderr
+    assert {name: cloud.get(name) for name in cloud.names("data/busy/")} == there
