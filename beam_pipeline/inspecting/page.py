@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+import cv2
 import jinja2
 import yaml
 
@@ -15,6 +16,7 @@ from beam_pipeline.clips import utc_now
 from beam_pipeline.inspecting.rows import FLAGS, STATUSES, Rows
 from beam_pipeline.inspecting.summaries import summary_of
 from beam_pipeline.summary import size_text
+from beam_pipeline.viewing.flow_colours import colour_wheel
 from beam_pipeline.web import without_secrets
 
 ASSETS = {
@@ -23,9 +25,11 @@ ASSETS = {
     **dict.fromkeys(("chart.umd.min.js", "tabulator.min.js"), "text/javascript"),
     **dict.fromkeys(("elements.js", "served.js", "stored.js", "charts.js"), "text/javascript"),
     **dict.fromkeys(("tables.js", "clip.js", "inspect.js"), "text/javascript"),
+    "flow_wheel.png": "image/png",
 }
 """Files that the page loads from `assets/`, and their types."""
 
+_WHEEL_PX = 132  # three for each that it is shown at
 _VENDORED = ("chart.umd.min.js", "tabulator.min.js", "tabulator_simple.min.css")
 
 # What a browser may load: what lies beside the page. The origin of a page on a disk is nobody's, so that it has to be
@@ -42,6 +46,9 @@ SERVED_POLICY = (
 
 def asset(name: str) -> bytes:
     """Returns a file of `ASSETS`."""
+    if name == "flow_wheel.png":
+        _, png = cv2.imencode(".png", colour_wheel(_WHEEL_PX)[..., ::-1])
+        return png.tobytes()
     folder = importlib.resources.files("beam_pipeline.inspecting") / "page"
     return (folder / "vendor" / name if name in _VENDORED else folder / name).read_bytes()
 

@@ -17,6 +17,8 @@ from beam_pipeline.inspecting.rows import Rows
 from beam_pipeline.viewing.clip_film import Layout, write_clip_film
 from beam_pipeline.viewing.clip_record import ClipRecord, Sound
 from beam_pipeline.viewing.data_set import read_clip
+from beam_pipeline.viewing.flow_clip import flow_of_clip
+from beam_pipeline.viewing.flow_sheet import full_px_of
 from beam_pipeline.viewing.image_files import image_size
 from beam_pipeline.web import without_secrets
 
@@ -63,11 +65,17 @@ def describe_record(clip: ClipRecord) -> dict[str, Any]:
     Returns:
       `features`, a list with `key`, `place` (context or list), `dtype`, `shape` and `value` of every key, of which long
       values are shortened; `wave`, the sound's lowest and highest sample in each of a number of equal parts, the
-      loudest being 100, or None without sound; `has_flow`.
+      loudest being 100, or None without sound; `has_flow`; `full_px`, the length of flow that has the full colour in
+      the film, in pixels of the record, or None.
     """
     features = [_of_context(key, values) for key, values in sorted(clip.context.items())]
     features += [_of_list(key, steps) for key, steps in sorted(clip.feature_lists.items())]
-    return {"features": features, "wave": _wave(clip.sound), "has_flow": bool(clip.flow)}
+    return {
+        "features": features,
+        "wave": _wave(clip.sound),
+        "has_flow": bool(clip.flow),
+        "full_px": _full_px(clip) if clip.flow else None,
+    }
 
 
 def film_of(clip: ClipRecord) -> bytes:
@@ -92,6 +100,13 @@ def thumbnail_of(clip: ClipRecord) -> bytes:
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = np.ascontiguousarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
     return simplejpeg.encode_jpeg(small, _THUMBNAIL_QUALITY, "RGB", colorsubsampling="420")
+
+
+def _full_px(clip: ClipRecord) -> float | None:
+    try:
+        return full_px_of(flow_of_clip(clip))
+    except ClipError:  # an image is damaged, which the film will tell
+        return None
 
 
 def _wave(sound: Sound | None) -> list[list[int]] | None:

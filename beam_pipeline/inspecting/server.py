@@ -238,7 +238,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self.served.script().encode(), "text/javascript"
         if path.startswith("/assets/") and path.removeprefix("/assets/") in ASSETS:
             name = path.removeprefix("/assets/")
-            return asset(name), f"{ASSETS[name]}; charset=utf-8"
+            return asset(name), ASSETS[name]
         if match := _ROWS_RE.fullmatch(path):
             rows = self._rows(match["split"], parameters)
             page, size = (_positive(parameters, name) for name in ("page", "size"))

@@ -98,9 +98,11 @@ def _write_parts(rows: Rows, folder: Path) -> list[str]:
     folder.mkdir(parents=True)
     names = [name for name in clip_columns(rows, np.arange(0)) if name != "failed"]
     for part, begin in enumerate(range(0, len(rows), PART_SIZE)):
-        numbers = np.arange(begin, min(begin + PART_SIZE, len(rows)))
-        arguments = ",".join(map(as_script, (rows.split.split, part, clip_columns(rows, numbers))))
-        (folder / f"part-{part}.js").write_text(f"inspect.part({arguments});\n")
+        columns = clip_columns(rows, np.arange(begin, min(begin + PART_SIZE, len(rows))))
+        # In one text, of which a browser makes many in no time.
+        columns["id"] = "\n".join(id_.replace("\n", "\ufffd") for id_ in columns["id"])
+        parsed = f"JSON.parse({as_script(as_script(columns))})"  # three times as fast as the same as a script
+        (folder / f"part-{part}.js").write_text(f"inspect.part({as_script(rows.split.split)},{part},{parsed});\n")
     return names
 
 

@@ -71,7 +71,9 @@
     const parts = [film, told];
     if (clip.wave) parts.push(waveform(clip.wave, film));
     if (clip.has_flow) {
-      parts.push(element('p', {class: 'quiet legend'}, 'Left: frames. Right: optical flow; hue is its direction, strength its speed.'));
+      const full = clip.full_px ? ` ${clip.full_px.toPrecision(2)} pixels a frame have the full colour.` : '';
+      parts.push(element('p', {class: 'quiet legend'}, element('img', {src: 'assets/flow_wheel.png', alt: ''}),
+        `Left: frames. Right: optical flow, in the colour of its direction and as strong as it is fast.${full}`));
     }
     return element('div', {class: 'preview'}, ...parts);
   };

@@ -6,7 +6,9 @@ inspect.source = (() => {
   const arrived = {};  // by split and part: columns
   const clips = {};
 
-  inspect.part = (split, number, columns) => { arrived[`${split}/${number}`] = columns; };
+  inspect.part = (split, number, columns) => {
+    arrived[`${split}/${number}`] = {...columns, id: columns.id.split('\n')};
+  };
   inspect.clip = (split, row, clip) => { clips[`${split}/${row}`] = clip; };
 
   const folder = (split) => encodeURIComponent(split.split);
