@@ -53,6 +53,13 @@ $(STORES)/ready: $(READY) tests/object_stores/requirements.txt
 	@$(STORES)/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/object_stores/requirements.txt
 	@touch $@
 
+test-browser: $(READY)  ## look at the page of inspect in a real Chromium, as make test does too where there is one
+	@command -v chromium chromium-browser google-chrome >/dev/null || { echo "needs a Chromium: apt-get install chromium"; exit 1; }
+	$(RUN) -m pytest tests/beam_pipeline/inspecting
+
+screenshots: demo  ## draw the pictures of docs/looking.md from the demo
+	$(RUN) -m tests.beam_pipeline.inspecting.screenshots demo/demo/1.0.0 docs/images/inspect
+
 lint: $(READY)  ## check format and style
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/ruff check
