@@ -8,7 +8,7 @@ READY := $(VENV)/ready
 PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test test-faults test-engines test-dataflow test-object-stores lint types format lock clean
+.PHONY: help demo test test-faults test-engines test-dataflow test-object-stores lint types format lock clean test-browser screenshots
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
