@@ -54,7 +54,7 @@ $(STORES)/ready: $(READY) tests/object_stores/requirements.txt
 	@touch $@
 
 test-browser: $(READY)  ## look at the page of inspect in a real Chromium, as make test does too where there is one
-	@command -v chromium chromium-browser google-chrome >/dev/null || { echo "needs a Chromium: apt-get install chromium"; exit 1; }
+	@$(RUN) -c "from tests.beam_pipeline.inspecting import browsing; browsing.CHROMIUM or exit(browsing.NO_CHROMIUM)"
 	$(RUN) -m pytest tests/beam_pipeline/inspecting
 
 screenshots: demo  ## draw the pictures of docs/looking.md from the demo
