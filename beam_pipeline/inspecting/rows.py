@@ -80,17 +80,18 @@ def _rows(split: Split) -> Rows:
     labels, label = _encoded(clips["label"], first=_label_list(split.directory))
     if "not_attempted" in reasons:
         status[reason == reasons.index("not_attempted")] = 2
-    index = _index(split, status == 0)
+    qualities = _by_states(clips) or _by_index(split, status == 0)
     flags = np.zeros(len(status), np.int32)
     for bit, flag in enumerate(FLAGS):
-        column = clips[flag].to_numpy() if flag in clips.column_names else index.get(flag)
+        column = (
+            qualities[flag] if flag in qualities else clips[flag].to_numpy() if flag in clips.column_names else None
+        )
         if column is not None:
-            flags |= column.astype(bool).astype(np.int32) << bit
+            flags |= (np.nan_to_num(column) > 0).astype(np.int32) << bit
     names = {"duration_s": "duration_s", "bytes": "bytes", "frames": "num_frames", "width": "width", "height": "height"}
-    numbers = {name: clips[column].to_numpy().astype(np.float64) for name, column in names.items()}
-    numbers |= {name: index[column] for name, column in _QUALITIES.items() if column in index}
-    for values in numbers.values():
-        values[status != 0] = np.nan
+    numbers = {name: clips[column].to_numpy() for name, column in names.items()}
+    numbers |= {name: qualities[column] for name, column in _QUALITIES.items() if column in qualities}
+    numbers = {name: np.where(status == 0, values, np.nan) for name, values in numbers.items()}
     planned = (read_plan(split.directory) or {"splits": {}})["splits"].get(split.split, {}).get("asked")
     asked = len(status) if info and "num_asked" in info else max(planned or 0, len(status))
     return Rows(split, info, asked, labels, label, reasons[1:], reason - 1, status, flags, numbers)
@@ -112,7 +113,13 @@ def _label_list(directory: str) -> list[str]:
     return content.decode(errors="replace").split("\n")[:-1]
 
 
-def _index(split: Split, written: np.ndarray) -> dict[str, np.ndarray]:
+def _by_states(clips: pa.Table) -> dict[str, np.ndarray]:
+    """Returns what states say of records' pictures, float64 by column; nothing of a finished split."""
+    names = [name for name in contract.INDEX_QUALITY_COLUMNS if name in clips.column_names]
+    return {name: pc.cast(clips[name], pa.float64()).to_numpy() for name in names}
+
+
+def _by_index(split: Split, written: np.ndarray) -> dict[str, np.ndarray]:
     """Returns the index's qualities by row of the ledger; none where the index is not there or of another run."""
     content = files.read_whole(files.join(split.directory, contract.index_file(split.split)))
     rows = np.flatnonzero(written)
@@ -133,4 +140,4 @@ def _index(split: Split, written: np.ndarray) -> dict[str, np.ndarray]:
     for name, values in columns.items():
         by_row[name] = np.full(len(written), np.nan)
         by_row[name][order] = values
-    return {name: np.nan_to_num(values) if name in FLAGS else values for name, values in by_row.items()}
+    return by_row

@@ -25,7 +25,9 @@ from beam_pipeline.viewing.clip_record import ClipRecord, parse_clip
 from tf_data import contract
 
 _PLACE = {"file": pa.string(), "offset": pa.int64()}
-_STATE_SCHEMA = pa.schema([*SCHEMA, *(pa.field(name, kind) for name, kind in _PLACE.items())])
+# What only a state says of a record's pictures: of a finished split they are in the index.
+_QUALITIES = {"upscaled": pa.bool_(), "mean_luma": pa.float64(), "mean_flow_px": pa.float64()}
+_STATE_SCHEMA = pa.schema([*SCHEMA, *(pa.field(name, kind) for name, kind in (_PLACE | _QUALITIES).items())])
 
 
 class DataSetError(Exception):
@@ -42,7 +44,8 @@ class Split:
       split: the split's name.
       num_shards: how many shards it has, or will have.
       clips: a row for every clip that was asked for and that something became of: the columns of `ledger.SCHEMA`, and
-        `file` and `offset`, where the record's framing begins; an empty name and -1 for a clip that has none.
+        `file` and `offset`, where the record's framing begins; an empty name and -1 for a clip that has none. Of a job
+        that is at work also `upscaled`, `mean_luma` and `mean_flow_px`, null where they are not known.
     """
 
     directory: str

@@ -102,6 +102,8 @@ def test_a_job_that_runs_is_told_from_its_states(tmp_path: Path) -> None:
     summary = summary_of(read)
     assert not summary["finished"]
     assert [summary[name] for name in ("asked", "written", "failed", "waiting")] == [10, 1, 1, 8]
+    brightness = next(row for row in summary["distributions"] if row["name"] == "brightness")
+    assert (brightness["median"], sum(brightness["counts"])) == (99.0, 1)
 
 
 @given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=60))
