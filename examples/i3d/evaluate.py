@@ -62,14 +62,15 @@ def views_of(asked: argparse.Namespace, trained: Sequence[Trained]) -> dict[str,
       ValueError: the streams were trained on other views.
     """
     found = [one.settings or Settings("", "", one.stream, ()) for one in trained]
-    if len({(one.num_frames, one.stride, one.crop_size) for one in found}) > 1:
-        raise ValueError("--weights: the streams were trained with another num_frames, stride or crop_size")
+    if len({(one.num_frames, one.stride, one.shorter_side, one.crop_size) for one in found}) > 1:
+        raise ValueError("--weights: the streams differ in num_frames, stride, shorter_side or crop_size")
     first = found[0]
     window = {"num_frames": asked.num_frames or first.num_frames, "num_clips": asked.num_clips}
     return {
         "preset": "i3d",
         "streams": [one.stream for one in trained],
         "stride": first.stride,
+        "shorter_side": first.shorter_side,
         "crop_size": first.crop_size,
         "num_crops": asked.num_crops,
         "dtype": "uint8",

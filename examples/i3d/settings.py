@@ -40,6 +40,7 @@ class Settings:
       flow_encode: how it made their flow, where they have any.
       num_frames: of a clip that is seen.
       stride: from one frame to the next.
+      shorter_side: to which frames are resized before they are cropped, in pixels; None leaves them.
       crop_size: one side, in pixels.
       flip_probability: of mirroring a clip left to right.
       flip_labels: what a flip makes of a class, as `tf_data.load` takes it.
@@ -68,6 +69,7 @@ class Settings:
     flow_encode: Mapping[str, Any] | None = None
     num_frames: int = 64
     stride: int = 1
+    shorter_side: int | None = None
     crop_size: int = 224
     flip_probability: float = 0.5
     flip_labels: Mapping[str, str | None] = field(default_factory=dict)

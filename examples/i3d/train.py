@@ -122,6 +122,7 @@ def _load(settings: Settings, data_dir: str | None, split: str, **more: Any) -> 
         streams=[settings.stream],
         num_frames=settings.num_frames,
         stride=settings.stride,
+        shorter_side=settings.shorter_side,
         crop_size=settings.crop_size,
         batch_size=settings.batch_size * settings.num_replicas,
         dtype="uint8",
@@ -170,6 +171,7 @@ def _parser() -> argparse.ArgumentParser:
         "seed": "of all that is random",
     }.items():
         add(f"--{name}", type=type(default[name]), default=default[name], help=f"{what} (default: {default[name]})")
+    add("--shorter_side", type=int, help="pixels to which frames are resized first (default: as they are)")
     add("--flip_label", type=_flip_label, action="append", default=[], metavar="LABEL=MIRRORED", dest="flip_labels",
         help="a class that a flip turns into another, and the other into it; repeatable")  # fmt: skip
     add("--precision", choices=("auto", "float32", "bfloat16"), default="auto",
