@@ -8,13 +8,16 @@ READY := $(VENV)/ready
 PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test test-faults test-engines test-dataflow test-object-stores lint types format lock clean test-browser screenshots
+.PHONY: help demo train-demo test test-faults test-engines test-dataflow test-object-stores lint types format lock clean test-browser screenshots
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 demo: $(READY)  ## make a mini-Kinetics, run the job on it, read a batch, draw a picture (demo/)
 	$(RUN) -m beam_pipeline demo
+
+train-demo: $(READY)  ## teach a slim I3D to tell motions apart, from frames and from flow (train-demo/): twenty minutes
+	$(RUN) -m examples.i3d.demo
 
 test: $(READY)  ## run all tests
 	$(RUN) -m pytest
