@@ -9,6 +9,11 @@ from pathlib import Path
 import pytest
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Names the mark of tests that `.ci/run` has time for, where the others of their folder take too long."""
+    config.addinivalue_line("markers", "essential: what .ci/run runs of tests that take long")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Says once for all why tests were skipped, and how many for each reason."""
     reasons = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", []))

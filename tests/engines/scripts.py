@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-_LIMIT_S = 900
+_LIMIT_S = 1800
 _PORTS_RE = re.compile(r"\b8786\b")  # of pages, that somebody may use here
 
 

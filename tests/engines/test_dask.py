@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
+import shutil
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +16,8 @@ from tests.engines.conftest import ROOT, set_up
 from tests.engines.pages import commands
 from tests.engines.records import leftovers, outcome
 from tests.engines.scripts import Place, writer_of_a_shard
+
+KILLS = int(os.environ.get("KINETICS_KILLS", "0"))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -38,3 +44,52 @@ def test_a_worker_that_is_killed_in_mid_shard_changes_nothing(place: Place, loca
     assert status == 0, place.output
     assert outcome(place.folder / "records") == local
     assert not leftovers(place.folder / "records")
+
+
+@pytest.mark.skipif(not KILLS, reason="takes a minute for each few kills: make test-faults")
+def test_workers_killed_at_random_moments_lose_nothing(place: Place, local: dict) -> None:
+    """Dask gives up a part whose workers died four times; then the same command goes on, as after any other end."""
+    seed = int(os.environ.get("KINETICS_SEED", time.time_ns()))
+    print(f"KINETICS_SEED={seed}")  # shown where the test fails
+    moments, killed, ends = random.Random(seed), 0, []
+    started = time.monotonic()
+    while killed < KILLS:
+        with place.running(commands("dask", "Cluster") + commands("dask", "Run")) as process:
+            while process.poll() is None and killed < KILLS:
+                time.sleep(moments.uniform(0, _every_s(started, ends)))
+                if victims := _workers(process.pid):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(moments.choice(victims), signal.SIGKILL)
+                        killed += 1
+            ends.append(process.wait(1800))
+        assert ends[-1] in (0, 1), place.output
+        assert "Traceback" not in place.output or "KilledWorker" in place.output, place.output
+        if ends[-1] == 0:
+            assert outcome(place.folder / "records") == local
+            shutil.rmtree(place.folder / "records")
+    status, output = place.run(commands("dask", "Cluster") + commands("dask", "Run"))
+    assert status == 0, output
+    assert outcome(place.folder / "records") == local
+    assert not leftovers(place.folder / "records")
+    print(f"{killed} workers killed in {len(ends)} runs, of which {ends.count(0)} came to their end")
+
+
+def _every_s(started: float, ends: list[int]) -> float:
+    """Returns how long to wait at most between two kills: a run is to see some, however fast the machine is."""
+    return 20.0 if not ends else max(2.0, (time.monotonic() - started) / len(ends) / 3)
+
+
+def _workers(group: int) -> list[int]:
+    """Returns the processes that make shards: what Dask's nannies have started, of a group of processes."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            parent, group_of = (int(word) for word in (folder / "stat").read_text().rpartition(")")[2].split()[1:3])
+            parents_command = Path(f"/proc/{parent}/cmdline").read_bytes().split(b"\0")
+            if (
+                group_of == group
+                and b"worker" in parents_command
+                and b"spawn_main" in (folder / "cmdline").read_bytes()
+            ):
+                found.append(int(folder.name))
+    return found

@@ -14,7 +14,7 @@ from tests.object_stores.conftest import CLIPS, MISSING, NUM_SHARDS, VERSION, Ou
 from tests.object_stores.faulty_proxy import Call, Faults
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [pytest.param(1, marks=pytest.mark.essential), 2])
 def test_one_call_in_ten_fails(remote: Place, cloud: Cloud, outcome: Outcome, tiny: Path, seed: int) -> None:
     cloud.proxy.reset(Faults(failing=0.1, seed=seed))
     remote.run()
@@ -29,6 +29,7 @@ def test_answers_come_slowly(remote: Place, cloud: Cloud, outcome: Outcome, tiny
     assert outcome.made() == lasting(tiny / VERSION)
 
 
+@pytest.mark.essential
 def test_connections_break_midway_through_uploads(remote: Place, cloud: Cloud, outcome: Outcome, tiny: Path) -> None:
     cloud.proxy.reset(Faults(break_uploads=3))
     remote.run()
@@ -36,6 +37,7 @@ def test_connections_break_midway_through_uploads(remote: Place, cloud: Cloud, o
     assert outcome.made() == lasting(tiny / VERSION)
 
 
+@pytest.mark.essential
 def test_connections_break_midway_through_downloads(remote: Place, cloud: Cloud, outcome: Outcome, tiny: Path) -> None:
     cloud.proxy.reset(Faults(break_downloads=5))
     remote.run()
@@ -53,6 +55,7 @@ def test_clips_that_can_not_be_read_for_now_are_made_by_the_next_run(
     assert outcome.made() == lasting(tiny / VERSION)
 
 
+@pytest.mark.essential
 def test_a_store_that_refuses_all_its_clips_stops_the_run(remote: Place, cloud: Cloud, tiny: Path) -> None:
     clips = [f"other{n:06d}_{n:06d}_{n + 1:06d}" for n in range(12)]
     write_list(tiny / "other.csv", clips)
@@ -71,6 +74,7 @@ def test_a_store_that_refuses_all_its_clips_stops_the_run(remote: Place, cloud: 
     assert remote.run().summary["splits"][0]["written"] == len(clips)
 
 
+@pytest.mark.essential
 def test_an_upload_that_is_refused_stops_the_run_and_leaves_nothing_that_looks_whole(
     remote: Place, cloud: Cloud, outcome: Outcome, tiny: Path
 ) -> None:
@@ -92,7 +96,7 @@ def _brings_a_shard(cloud: Cloud):
     return lambda call: call.is_upload and ".partial" in call.path
 
 
-@pytest.mark.parametrize("at", ["copy", "delete"])
+@pytest.mark.parametrize("at", [pytest.param("copy", marks=pytest.mark.essential), "delete"])
 def test_killed_while_a_shard_is_renamed(remote: Place, cloud: Cloud, outcome: Outcome, tiny: Path, at: str) -> None:
     """A rename is a copy and a deletion: the call of one of the two is the last that the run makes."""
     processes: list[subprocess.Popen[str]] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -26,6 +27,7 @@ REAL = (
 )
 
 
+@pytest.mark.essential
 def test_a_second_run_changes_nothing(remote: Place, cloud: Cloud, outcome: Outcome, tiny: Path) -> None:
     remote.run()
     assert outcome.made() == lasting(tiny / VERSION)
@@ -36,6 +38,7 @@ def test_a_second_run_changes_nothing(remote: Place, cloud: Cloud, outcome: Outc
     assert not outcome.leftovers()
 
 
+@pytest.mark.essential
 def test_real_clips_with_flow_and_sound(cloud: Cloud, outcome: Outcome, test_data: Path, tmp_path: Path) -> None:
     (tmp_path / "clips").mkdir()
     for name in REAL:
@@ -49,6 +52,7 @@ def test_real_clips_with_flow_and_sound(cloud: Cloud, outcome: Outcome, test_dat
     assert outcome.made() == lasting(tmp_path / VERSION)
 
 
+@pytest.mark.essential
 def test_stopped_it_goes_on(remote: Place, cloud: Cloud, outcome: Outcome, tiny: Path) -> None:
     run = remote.start("run")
     while not cloud.names("out/tiny/1.0.0/state/train-"):
@@ -61,6 +65,7 @@ def test_stopped_it_goes_on(remote: Place, cloud: Cloud, outcome: Outcome, tiny:
     assert not outcome.leftovers()
 
 
+@pytest.mark.essential
 def test_status_and_prune(remote: Place, cloud: Cloud, tiny: Path) -> None:
     remote.run()
     assert f"records {cloud.url}/{VERSION}" in remote.run("status").output
@@ -71,6 +76,28 @@ def test_status_and_prune(remote: Place, cloud: Cloud, tiny: Path) -> None:
     assert cloud.names("clips/") == [bracketed, f"clips/{CORRUPT}.mp4"]
     remote.run()
     assert remote.run("prune").output.startswith("0 files deleted")
+
+
+def test_plan(remote: Place, cloud: Cloud, tiny: Path) -> None:
+    there = cloud.names()
+    plan = json.loads(remote.run("plan", "--json").output)
+    assert cloud.names() == there
+    here = json.loads(Place(str(tiny)).run("plan", "--json").output)
+    for key in ("record_bytes", "store_bytes", "sample"):
+        if key == "sample":
+            plan[key].pop("seconds"), here[key].pop("seconds")
+        assert plan[key] == here[key], key
+    (missing,) = (warning for warning in plan["warnings"] if "without a file" in warning)
+    assert missing == "train: 1 clip of 10 (10.0%) without a file in the store will be not_found"
+    assert not [warning for warning in plan["warnings"] if "data_dir" in warning]
+    remote.run()
+    assert json.loads(remote.run("plan", "--json", "--sample", "1").output)["is_finished"]
+
+
+def test_plan_of_a_store_that_is_refused_is_told(remote: Place, cloud: Cloud) -> None:
+    cloud.proxy.reset(Faults(statuses=(403,), refuse=lambda call: "prefix" in call.query))
+    errors = remote.run("plan", status=(1, 2)).errors
+    assert errors.startswith("error: ") and "403" in errors and errors.count("\n") == 1
 
 
 def test_what_the_configuration_says_of_access_is_for_every_command(remote: Place, cloud: Cloud) -> None:
@@ -107,7 +134,14 @@ def write_list_to(cloud: Cloud, clips: list[str]) -> None:
     cloud.put("train.csv", "\n".join(["label,youtube_id,time_start,time_end,split", *lines, ""]).encode())
 
 
-@pytest.mark.parametrize("faults", [Faults(), Faults(failing=0.1, seed=3), Faults(break_uploads=2, break_downloads=2)])
+@pytest.mark.parametrize(
+    "faults",
+    [
+        pytest.param(Faults(), marks=pytest.mark.essential),
+        Faults(failing=0.1, seed=3),
+        Faults(break_uploads=2, break_downloads=2),
+    ],
+)
 def test_archives_are_read_from_one_store_into_another(
     cloud: Cloud, outcome: Outcome, tiny: Path, tmp_path: Path, faults: Faults
 ) -> None:
@@ -141,6 +175,7 @@ for element in ds.as_numpy_iterator():
 """
 
 
+@pytest.mark.essential
 def test_the_reader_reads_what_a_run_left_on_gs(remote: Place, cloud: Cloud, tiny: Path, tmp_path: Path) -> None:
     if cloud.scheme != "gs":
         pytest.skip("TensorFlow has a client of gs:// alone")
