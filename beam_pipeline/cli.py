@@ -168,6 +168,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     inspect.add_argument("--overwrite", action="store_true", help="of --out: replace the page that is in DIR")
 
+    sheet = add("sheet", _sheet, "draw clips of a data set: pages of frames, flow and sound, .png", _SHEET)
+    sheet.add_argument("folder", metavar="DATA", help="folder of a data set")
+    sheet.add_argument("out", metavar="OUT", type=Path, nargs="?", default=Path("sheet.png"), help="a .png file")
+    sheet.add_argument("--split", action="append", default=[], metavar="NAME", help="only this one; repeatable")
+    sheet.add_argument("--label", action="append", default=[], metavar="NAME", help="only this class; repeatable")
+    sheet.add_argument(
+        "--flag",
+        action="append",
+        default=[],
+        choices=["short", "damaged", "rotated", "has_audio"],
+        help="only clips with this flag; repeatable",
+    )
+    sheet.add_argument(
+        "--id", action="append", default=[], metavar="ID", help="just this clip; repeatable; --id=-x for one of -x"
+    )
+    sheet.add_argument("--limit", type=_positive, metavar="N", default=40, help="at most N clips (default: 40)")
+    sheet.add_argument("--seed", type=_seed, metavar="N", help="draw clips at random, instead of some of each class")
+    sheet.add_argument("--overwrite", action="store_true", help="replace OUT")
+
     clip = add("clip", _clip, "cut one record of a data set into a film: .mp4, .webm or .gif", _CLIP)
     clip.usage = f"{clip.prog} [options] DATA [--] ID OUT"
     clip.add_argument("folder", metavar="DATA", help="folder of a data set")
@@ -259,6 +278,9 @@ _INSPECT = """Shows what was asked for, written and failed, and why; classes, di
 clips, to search, each with a film of its frames and flow, its sound and its record's keys. A page that is served makes
 films when they are asked for; one that is written has those of a sample, and opens from a disk without a network. DATA
 may be remote (gs://...). Exit status: 0 done, 1 something can't be read or written, 2 a bad request."""
+_SHEET = """Draws ten clips a page in the order of their classes: frames over their time, flow in colour, sound. Without
+--seed the first clip of each class, then the second of each, up to --limit. Several pages are OUT-01.png and so on.
+DATA may be remote (gs://...)."""
 _CLIP = """Writes a clip as its record holds it: all of its frames at their exact rate, and in .mp4 and .webm its sound.
 DATA may be remote (gs://...). Exit status: 0 done, 1 the clip has no record or a broken one, 2 a bad request."""
 _DEMO = """Makes short clips of moving shapes with sound, runs the real job on them with RGB, optical flow and audio,
@@ -268,6 +290,12 @@ reads a batch back and draws a contact sheet. Needs no network."""
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number above 0, got {text!r}")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or len(text) > 18:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0, got {text!r}")
     return int(text)
 
 
@@ -612,6 +640,23 @@ def _inspect(arguments: argparse.Namespace, _: list[str]) -> int:
         return _fail(str(error), EXIT_USAGE)
     except OSError as error:
         return _fail(f"{error.filename or arguments.folder}: {error.strerror or error}", EXIT_FAILED)
+    return EXIT_OK
+
+
+def _sheet(arguments: argparse.Namespace, _: list[str]) -> int:
+    from beam_pipeline.viewing.data_set import DataSetError
+    from beam_pipeline.viewing.new_files import RequestError
+    from beam_pipeline.viewing.sheet_command import Choice, write_sheets
+
+    asked = arguments
+    choice = Choice(asked.split, asked.label, asked.flag, asked.id, asked.limit, asked.seed)
+    try:
+        paths = write_sheets(asked.folder, asked.out, choice, overwrite=asked.overwrite)
+    except (RequestError, DataSetError) as error:
+        return _fail(str(error), EXIT_USAGE)
+    except OSError as error:
+        return _fail(f"{error.filename or asked.out}: {error.strerror or error}", EXIT_FAILED)
+    print(_shown(str(paths[0]) if len(paths) == 1 else f"{paths[0]} to {paths[-1].name}: {len(paths)} pages"))
     return EXIT_OK
 
 

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 from beam_pipeline.config import load_config
-from beam_pipeline.demo.contact_sheet import contact_sheet
 from beam_pipeline.demo.mini_kinetics import make_mini_kinetics
 from beam_pipeline.run import run
 from beam_pipeline.shipped import shipped
+from beam_pipeline.viewing.sheet_command import CLIPS_A_PAGE, Choice, write_sheets
 
 
 def run_demo(folder: Path) -> int:
@@ -41,8 +41,9 @@ def run_demo(folder: Path) -> int:
         return read.returncode
     print(read.stdout, end="")
 
-    shards = sorted(Path(config.version_dir).glob("demo-train.tfrecord-*"))
-    picture = contact_sheet(shards, folder / "contact_sheet.png")
+    title = "What the records hold: frames, optical flow and sound"
+    choice = Choice(splits=["train"], limit=CLIPS_A_PAGE)
+    (picture,) = write_sheets(config.version_dir, folder / "contact_sheet.png", choice, title=title, overwrite=True)
     print(f"\n4. A picture of what is in the records: {_shown(picture)}")
     return 0
 
