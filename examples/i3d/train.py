@@ -71,8 +71,9 @@ def train(settings: Settings, out: Path, data_dir: str | None, val_split: str, c
         learning_rate = tf.Variable(0.0, trainable=False)
         optimizer = snt.optimizers.Momentum(learning_rate, settings.momentum)
         parameters = model.trainable_variables
-        # The optimizer makes its variables at its first update, which they must precede to be restored.
-        strategy.run(lambda: optimizer.apply([tf.zeros_like(parameter) for parameter in parameters], parameters))
+        # The optimizer makes its variables at its first update, and they must be there to be restored.
+        nothing = [tf.zeros_like(parameter) for parameter in parameters]
+        tf.function(lambda: strategy.run(optimizer.apply, (nothing, parameters)))()
     step = tf.Variable(0, dtype=tf.int64)
     checkpoint = tf.train.Checkpoint(model=model, optimizer=optimizer, iterator=iterator, step=step)
     manager = tf.train.CheckpointManager(checkpoint, str(out / CHECKPOINTS), max_to_keep=2)
