@@ -51,7 +51,7 @@
     clearTimeout(typing);
     typing = setTimeout(inspect.findClips, 200);
   });
-  form.addEventListener('reset', () => setTimeout(inspect.findClips));
+  form.addEventListener('reset', inspect.findClips);
   form.addEventListener('submit', (event) => event.preventDefault());
 
   for (const card of document.querySelectorAll('.card')) {

@@ -120,5 +120,10 @@
     clips.on('dataProcessed', () => { inspect.shown = clips.getData(); });
   };
 
-  inspect.findClips = () => clips && clips.setPage(1);
+  // Several changes at once, as when a form is cleared and filled, are one search.
+  let waiting = null;
+  inspect.findClips = () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => clips && clips.setPage(1));
+  };
 })();

@@ -18,6 +18,7 @@ from tests.beam_pipeline.inspecting.serving import in_thread
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 _PATIENCE_S = 120.0  # nothing is slow here but a machine that does much else
+_OVERTAKEN = "Data Load Response Blocked"  # what Tabulator says where one search overtakes another
 NO_CHROMIUM = "needs a Chromium: apt-get install chromium"
 
 
@@ -50,9 +51,23 @@ def stored(directory: Path, folder: Path, num_previews: int = 100) -> str:
 
 @contextmanager
 def opened(
-    browser: Browser, address: str, size: tuple[int, int] = (1280, 900), scheme: str = "light", scale: int = 1
+    browser: Browser,
+    address: str,
+    size: tuple[int, int] = (1280, 900),
+    scheme: str = "light",
+    scale: int = 1,
+    expected: str = _OVERTAKEN,
 ) -> Iterator[Page]:
-    """Opens a page and waits for its first clips. Whatever it complains of, or asks elsewhere for, is an error."""
+    """Opens a page and waits for its first clips. Whatever it complains of, or asks elsewhere for, is an error.
+
+    Args:
+      browser: that opens it.
+      address: of the page.
+      size: of its window in pixels.
+      scheme: light or dark.
+      scale: pixels of the screen for each of the window.
+      expected: what it may complain of.
+    """
     context = browser.new_context(
         viewport={"width": size[0], "height": size[1]},
         color_scheme="dark" if scheme == "dark" else "light",
@@ -61,8 +76,13 @@ def opened(
     context.set_default_timeout(1000 * _PATIENCE_S)
     page = context.new_page()
     wrong: list[str] = []
-    origin = address.rpartition("/")[0]
-    page.on("console", lambda message: message.type in ("error", "warning") and wrong.append(message.text))
+    origin = address.partition("#")[0].rpartition("/")[0]
+    page.on(
+        "console",
+        lambda message: (
+            message.type in ("error", "warning") and expected not in message.text and wrong.append(message.text)
+        ),
+    )
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("request", lambda request: request.url.startswith((origin, "data:")) or wrong.append(request.url))
     page.goto(address)
@@ -71,7 +91,7 @@ def opened(
         yield page
     finally:
         context.close()
-    assert wrong == []
+    assert not wrong, wrong
 
 
 def until(page: Page, condition: str, timeout_s: float = _PATIENCE_S) -> None:
