@@ -28,6 +28,7 @@ def test_every_package_is_installed() -> None:
         ("beam_pipeline.run", ["tensorflow", "av", "cv2", "tf_data.loading"]),
         ("beam_pipeline.media.encoding", ["tensorflow", "apache_beam", "tf_data.loading"]),
         ("beam_pipeline.viewing.flow_command", ["tensorflow", "tf_data.loading"]),
+        ("beam_pipeline.inspecting.command", ["tensorflow", "tf_data.loading"]),
         ("beam_pipeline.cli", ["tensorflow", "apache_beam", "numpy"]),
     ],
 )

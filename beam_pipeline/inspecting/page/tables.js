@@ -106,7 +106,7 @@
         {title: 'Clip', field: 'label', titleFormatter, formatter: clipCell, minWidth: 150, widthGrow: 4, responsive: 0},
         {title: 'Status', field: 'status', titleFormatter, minWidth: 116, widthGrow: 1.4, responsive: 1,
           formatter: (cell) => inspect.statusTag(inspect.split, cell.getData())},
-        number('Seconds', 'duration_s', (value) => value.toFixed(2), {minWidth: 88, responsive: 3}),
+        number('Seconds', 'duration_s', (value) => value.toFixed(2), {minWidth: 96, responsive: 3}),
         number('Size', 'bytes', inspect.size, {minWidth: 90, responsive: 4}),
         number('Brightness', 'brightness', (value) => value.toFixed(0), {minWidth: 106, responsive: 6}),
         number('Motion', 'motion', (value) => value.toFixed(2), {minWidth: 86, responsive: 5}),
