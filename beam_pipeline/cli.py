@@ -13,6 +13,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from beam_pipeline.planning import DEFAULT_SAMPLE
+
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_STOPPED = 0, 1, 2, 3
 
 
@@ -78,7 +80,13 @@ def _parser() -> argparse.ArgumentParser:
 
     plan = add("plan", _plan, "what a run will take: shards, bytes, hours, dollars; measured on a sample", _PLAN)
     _add_data_set(plan)
-    plan.add_argument("--sample", type=_positive, metavar="N", default=20, help="clips to encode (default: 20)")
+    plan.add_argument(
+        "--sample",
+        type=_positive,
+        metavar="N",
+        default=DEFAULT_SAMPLE,
+        help=f"clips to encode (default: {DEFAULT_SAMPLE})",
+    )
     plan.add_argument(
         "--workers",
         type=_positive,

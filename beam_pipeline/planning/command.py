@@ -15,7 +15,7 @@ from beam_pipeline import files
 from beam_pipeline.config import Config, chosen_splits
 from beam_pipeline.engines import LOCAL_RUNNERS
 from beam_pipeline.job import Job
-from beam_pipeline.planning import advice
+from beam_pipeline.planning import DEFAULT_SAMPLE, advice
 from beam_pipeline.planning.census import SplitCensus, take_census
 from beam_pipeline.planning.estimates import (
     Machines,
@@ -36,7 +36,6 @@ from beam_pipeline.run import survey
 from beam_pipeline.status import read_status
 from beam_pipeline.summary import plural
 
-DEFAULT_SAMPLE = 20
 _DEFAULT_MACHINES = 10
 _DEFAULT_DISK_GIB = 25.0  # Dataflow's, of a batch job that shuffles in its service
 

@@ -23,7 +23,8 @@ _AREA = 340 * 256
 _ASPECT = 340 / 256
 _FRAMES_S_PER_S = 0.019  # benchmarks/producer.py: decoding, scaling and encoding 340×256 H.264 at 25 fps
 _AUDIO_S_PER_S = 0.004
-# Seconds a pair of 340×256 frames, images and all (docs/flow.md; TV-L1's differ by how much moves).
+# Seconds a pair of 340×256 frames, images and all. TV-L1's is a mean over processors and motion: docs/flow.md has the
+# median pair on a quick processor, which takes two thirds of it; an older server's takes half as much again.
 _FLOW_S_PER_PAIR = {"tvl1": 0.04, "tvl1_fast": 0.015, "dis": 0.007, "farneback": 0.012, "imported": 0.001}
 # Bytes a frame of 340×256 by JPEG quality, and of flow by storage (docs/flow.md).
 _FRAME_BYTES = ((1, 4_000), (75, 12_600), (85, 16_600), (90, 20_600), (95, 29_500), (98, 41_400), (100, 60_000))
