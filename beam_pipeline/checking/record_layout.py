@@ -6,6 +6,7 @@ content, and so is all of a `tf.train.SequenceExample` that is of use here.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 # Tags of length-delimited fields: field number << 3 | 2.
@@ -38,21 +39,18 @@ def layout_of(record: bytes) -> Layout:
     Raises:
       UnusualLayout: it has others than a context and feature lists, in that order.
     """
-    try:
-        _, context_end = _field(record, 0, _CONTEXT)
-        if context_end == len(record):
-            return Layout(context_end, {})
-        place, end = _field(record, context_end, _LISTS)
-        lists = {}
-        while place < end:
-            entry, place = _field(record, place, _LIST)
-            begin, key_end = _field(record, entry, _KEY)
-            steps, steps_end = _field(record, key_end, _VALUE)
-            if steps_end != place:
-                raise UnusualLayout
-            lists[record[begin:key_end].decode()] = steps, steps_end
-    except (IndexError, UnicodeDecodeError) as error:
-        raise UnusualLayout from error
+    _, context_end = _field(record, 0, _CONTEXT)
+    if context_end == len(record):
+        return Layout(context_end, {})
+    place, end = _field(record, context_end, _LISTS)
+    lists = {}
+    while place < end:
+        entry, place = _field(record, place, _LIST)
+        begin, key_end = _field(record, entry, _KEY)
+        steps, steps_end = _field(record, key_end, _VALUE)
+        if steps_end != place:
+            raise UnusualLayout
+        lists[record[begin:key_end].decode(errors="replace")] = steps, steps_end
     if end != len(record) or place != end:
         raise UnusualLayout
     return Layout(context_end, lists)
@@ -64,10 +62,7 @@ def context_end_of(head: bytes) -> int:
     Raises:
       UnusualLayout: it does not begin with its context.
     """
-    try:
-        return _field(head, 0, _CONTEXT)[1]
-    except IndexError as error:
-        raise UnusualLayout from error
+    return _field(head, 0, _CONTEXT)[1]
 
 
 def images_of(record: bytes, steps: Place, magic: bytes) -> list[Place]:
@@ -78,17 +73,34 @@ def images_of(record: bytes, steps: Place, magic: bytes) -> list[Place]:
     """
     images = []
     place, end = steps
-    try:
-        while place < end:
-            feature, step_end = _field(record, place, _STEP)
-            values, values_end = _field(record, feature, _BYTES_LIST)
-            begin, place = _field(record, values, _ELEMENT)
-            if not place == values_end == step_end <= end or not record.startswith(magic, begin):
-                raise UnusualLayout
-            images.append((begin, place))
-    except IndexError as error:
-        raise UnusualLayout from error
+    while place < end:
+        begin, place = _field(record, place, _STEP)
+        head = _head_of_image(place - begin)
+        image = begin + len(head)
+        if place > end or not record.startswith(head, begin) or not record.startswith(magic, image):
+            raise UnusualLayout
+        images.append((image, place))
     return images
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _head_of_image(length: int) -> bytes:
+    """Returns what stands before the image in a Feature of `length` bytes that holds one."""
+    values_head = _head(length, _BYTES_LIST)
+    return values_head + _head(length - len(values_head), _ELEMENT)
+
+
+def _head(length: int, tag: int) -> bytes:
+    """Returns the tag and the length of a field that takes `length` bytes with them."""
+    for size in range(1, 10):
+        varint, rest = bytearray(), length - 1 - size
+        while rest > 0x7F:
+            varint.append(rest & 0x7F | 0x80)
+            rest >>= 7
+        varint.append(max(rest, 0))
+        if len(varint) == size and rest >= 0:
+            return bytes([tag, *varint])
+    raise UnusualLayout
 
 
 def samples_in(record: bytes, steps: Place) -> int:
@@ -107,18 +119,21 @@ def samples_in(record: bytes, steps: Place) -> int:
 
 def _field(record: bytes, place: int, tag: int) -> Place:
     """Returns where the content of a length-delimited field begins and ends; it may end beyond the record."""
-    if record[place] != tag:
-        raise UnusualLayout
-    place += 1
-    length = record[place]
-    if length > 0x7F:
-        length &= 0x7F
-        shift = 7
-        while True:
-            place += 1
-            part = record[place]
-            length |= (part & 0x7F) << shift
-            if part <= 0x7F:
-                break
-            shift += 7
+    try:
+        if record[place] != tag:
+            raise UnusualLayout
+        place += 1
+        length = record[place]
+        if length > 0x7F:
+            length &= 0x7F
+            shift = 7
+            while True:
+                place += 1
+                part = record[place]
+                length |= (part & 0x7F) << shift
+                if part <= 0x7F:
+                    break
+                shift += 7
+    except IndexError as error:
+        raise UnusualLayout from error
     return place + 1, place + 1 + length
