@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import threading
 import time
 import urllib.parse
@@ -69,9 +70,16 @@ def make_server(read: Callable[[], list[Rows]], port: int) -> ThreadingHTTPServe
     class Handler(_Handler):
         served = pages
 
-    server = ThreadingHTTPServer((_HOST, port), Handler)
-    server.daemon_threads = True
-    return server
+    return _Server((_HOST, port), Handler)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Tells of what is wrong here; that a browser has gone on to another page is not."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _RequestError(Exception):
@@ -280,10 +288,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
-            try:
-                self.wfile.write(content)
-            except ConnectionError:  # the browser has gone on to another clip
-                self.close_connection = True
+            self.wfile.write(content)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Says nothing: standard error is for what is wrong."""

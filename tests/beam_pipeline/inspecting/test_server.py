@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -114,6 +116,15 @@ def test_a_part_of_a_film_is_that_part_of_the_whole(asked: Asked) -> None:
         assert part.headers["Content-Range"] == f"bytes {first}-{last}/{size}"
         assert part.content == whole.content[first : last + 1]
     assert asked.get(path, {"Range": f"bytes={size}-"}).status == 416
+
+
+def test_a_browser_that_goes_away_is_no_error(asked: Asked, capfd: pytest.CaptureFixture[str]) -> None:
+    connection = socket.create_connection(("127.0.0.1", asked.port))
+    connection.sendall(b"GET /")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()  # with a reset
+    assert asked.get("/").status == 200
+    assert capfd.readouterr().err == ""
 
 
 def test_a_picture_of_a_clip_is_a_small_jpeg(asked: Asked) -> None:
