@@ -9,6 +9,9 @@ import pytest
 
 from beam_pipeline import progress_display
 from beam_pipeline.cli import main
+from beam_pipeline.config import load_config
+from beam_pipeline.progress_display import Progress
+from beam_pipeline.run import survey
 from tests.beam_pipeline.clips_on_disk import write_clip, write_list
 
 CLIPS = [f"clip{n:07d}_{n:06d}_{n + 1:06d}" for n in range(6)]
@@ -34,6 +37,17 @@ def test_a_log_gets_a_line_now_and_then(
     assert lines
     assert all(re.match(r"[\d.]+ s: \d of 6 clips done, 0 failed", line) for line in lines)
     assert shown.out.count("\n") == 1  # and standard output is the summary's alone
+
+
+def test_the_states_of_a_store_tell_what_those_of_a_disk_do(words: list[str], tmp_path: Path) -> None:
+    assert main(["run", *words, "--limit", "4"]) == 3
+    job, _ = survey(load_config(None, words[3::2], str(tmp_path)), ["train"], None, cores=1)
+    look = progress_display._local_progress(job, ["train"])
+    assert look() == progress_display._remote_progress(job, ["train"]) == Progress(4, 0)
+    for path in (tmp_path / "store").iterdir():
+        path.write_bytes(b"not a video at all")
+    assert main(["run", *words]) == 0  # four have their records
+    assert look() == progress_display._remote_progress(job, ["train"]) == Progress(6, 2)
 
 
 def test_a_run_that_is_over_within_a_minute_says_nothing_before_its_end(
