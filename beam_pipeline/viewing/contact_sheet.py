@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from beam_pipeline.viewing.clip_record import ClipRecord
-from beam_pipeline.viewing.flow_clip import flow_of_clip
+from beam_pipeline.viewing.flow_clip import flow_of_clip, spread
 from beam_pipeline.viewing.flow_colours import colour_flow, colour_wheel, full_colour_px, without_level
 from beam_pipeline.viewing.lettering import shortened, text_width_px, write
 from beam_pipeline.viewing.waveforms import CARD, draw_waveform
@@ -55,8 +55,10 @@ def card_of(clip: ClipRecord, flags: Sequence[str] = ()) -> Card:
     """
     first = clip.picture(0)
     count, size = _thumbnails(first.shape[1] / first.shape[0])
-    last = min(len(clip.frames) - 1, len(clip.flow) - 1) if clip.flow else len(clip.frames) - 1
-    shown = np.linspace(0, last, count).round().astype(int)
+    last = min(len(clip.frames), len(clip.flow)) - 1 if clip.flow else len(clip.frames) - 1
+    shown = np.linspace(0, last, count).round().astype(int).tolist()
+    if clip.flow and len(moving := spread(clip.frames[: last + 2], count)) == count:
+        shown = moving  # what a repeated frame has no flow for says nothing
     facts = [f"{clip.duration_s:.1f} s", *flags]
     colours: list[np.ndarray] = []
     if clip.flow:

@@ -103,3 +103,10 @@ def test_a_damaged_frame_is_an_error_that_names_it() -> None:
     clip = parse_clip(record("a"))
     with pytest.raises(ClipError, match="record a_000000_000001: frame 0: "):
         card_of(replace(clip, frames=[frame[:50] for frame in clip.frames]))
+
+
+def test_frames_that_are_repeated_are_left_out_where_there_are_others() -> None:
+    moving, still = (parse_clip(record("a", PAINT[name], num_frames=60)) for name in ("green", "red"))
+    frames = [still.frames[0]] * 30 + [frame + b"\0" * k for k, frame in enumerate(moving.frames[:30])]
+    greens = [thumb[..., 1].mean() > thumb[..., 0].mean() for thumb in card_of(replace(moving, frames=frames)).frames]
+    assert sum(greens) >= len(greens) - 1
