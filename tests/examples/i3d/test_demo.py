@@ -12,14 +12,14 @@ from examples.i3d import demo
 
 @pytest.fixture
 def one_lesson(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "LESSONS", {"flow": demo.Lesson("flow", 2, least=1.01)})
+    monkeypatch.setattr(demo, "LESSONS", {"flow": demo.Lesson("flow", num_frames=2, steps=1, least=1.01)})
 
 
 @pytest.mark.usefixtures("one_lesson")
-def test_films_become_records_a_model_and_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_films_become_records_a_model_and_pictures(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     # After one step nobody could know; the exit status tells that the lesson's least share was missed.
-    assert demo.main(["--out", str(tmp_path), "--clips_per_class", "4", "--steps", "1"]) == 1
-    told = capsys.readouterr().out
+    assert demo.main(["--out", str(tmp_path), "--clips_per_class", "4"]) == 1
+    told = capfd.readouterr().out
     assert "train: 30 clips asked for, 29 written, 1 failed" in told
     assert "of the held-out clips are told right:\n  flow " in told
     for name in ("curves", "confusion"):
