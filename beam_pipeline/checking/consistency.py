@@ -158,8 +158,8 @@ def wrong_labels(
     expected = info["labels"] if info and "labels" in info else len(labels)
     digest = hashlib.blake2b("\n".join(labels).encode()).hexdigest()[:32]
     for (index, name), count in sorted(of_records.items()):
-        if index != contract.UNLABELLED and (index >= len(labels) or labels[index] != name):
-            found = repr(labels[index]) if 0 <= index < len(labels) else "nothing"
+        found = repr(labels[index]) if 0 <= index < len(labels) else "nothing"
+        if index != contract.UNLABELLED and found != repr(name):
             what = f"has {found} for label {index}, which is {name!r} in {count:,} records: {RUN_AGAIN}"
             yield Problem(file, what)
             return

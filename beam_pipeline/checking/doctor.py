@@ -62,13 +62,15 @@ class Diagnosis:
             f"{self.name} in {self.directory} ({splits}): {plural(self.clips, 'clip')} asked for, "
             f"{plural(self.made, 'record')}, {self.looked_at:,} of which were read",
             "",
-            "Public readers",
+            "Public readers"
+            if self.readers
+            else "No record: nothing to try public readers on, or to compare with I3D's",
         ]
         for tried in self.readers:
             lines.append(f"  {'yes' if tried.reads else 'no':<8}{tried.reader}: {tried.gives}")
             why = (tried.why if tried.expected else f"{tried.why} ({tried.clip_id})",) if tried.why else ()
             lines += [f"{'':10}{remark}" for remark in (*why, *tried.remarks)]
-        lines += ["", "I3D's preprocessing"]
+        lines += ["", "I3D's preprocessing"] if self.i3d else []
         for item in self.i3d:
             mark = {"yes": "same", "no": "other", "unknown": "–"}[item.met]
             original = "" if item.met == "yes" else f" (I3D's: {item.original})"

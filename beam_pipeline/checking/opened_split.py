@@ -27,6 +27,7 @@ from beam_pipeline.ledger import LedgerRow, StateRow, read_state, state_path
 from beam_pipeline.tfrecord import FRAMING_BYTES
 from tf_data import contract
 
+_MAX_SHARDS = 1_000_000  # what says otherwise is damaged, and would be looked for forever
 STATE_IS_GONE = "its state is gone or damaged: bring it back, or have another made from the ledger by --mark"
 _ALL_IS_GONE = "its state and the ledger are gone or damaged: bring one back, or delete the shard to have it made anew"
 
@@ -109,7 +110,7 @@ def open_split(directory: str, split: str) -> OpenedSplit:
     info = read_object(files.join(directory, contract.info_file(split)))
     known = settings or info or {}
     name, num_shards = known.get("name"), known.get("shards", known.get("num_shards"))
-    if not isinstance(name, str) or not isinstance(num_shards, int):
+    if not isinstance(name, str) or "/" in name or not isinstance(num_shards, int) or not 0 < num_shards <= _MAX_SHARDS:
         problem = Problem(contract.info_file(split), "is damaged, and without state/ nobody knows what there should be")
         return OpenedSplit(directory, Described("?", split), 0, settings, info, None, None, None, (problem,))
     problems: list[Problem] = []

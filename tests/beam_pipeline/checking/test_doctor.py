@@ -61,6 +61,17 @@ def test_the_status_says_whether_something_looks_wrong(made: Path, capsys: pytes
     assert "1 video in train and in val" in capsys.readouterr().out
 
 
+def test_a_data_set_without_a_record_is_looked_at_by_its_ledger(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "store").mkdir()
+    made = make(tmp_path / "out", tmp_path / "store", {"train": TRAIN})
+    assert cli.main(["doctor", str(made)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("4 clips asked for, 0 records, 0 of which were read")
+    assert lines[2] == "No record: nothing to try public readers on, or to compare with I3D's"
+
+
 def test_what_is_no_data_set_is_a_bad_request(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["doctor", str(made / "state")]) == 2
     assert "there is no data set" in capsys.readouterr().err
