@@ -192,15 +192,23 @@ def _why_not(reader: Reader, record: bytes) -> tuple[str, bool]:
                 image = tf.io.decode_jpeg(lists[key][step], channels=3)
                 if len(image.shape) != 3:
                     return f"{key} has something else than images", False
-        if reader.sound and not tf.sparse.to_dense(lists[reader.sound])[0].shape[0]:
-            return f"{reader.sound} has no samples", False
+        if reader.sound:
+            steps, samples = lists[reader.sound].dense_shape.numpy().tolist()
+            if not steps:
+                return _missing(reader.sound), True
+            if not samples:
+                return f"{reader.sound} has no samples", False
     except (tf.errors.OpError, ValueError) as error:
         text = " ".join(str(error).split())
         for each in reader.lists:
             if f"'{each.key}' is required" in text or f"{each.key} is required" in text:
-                return f"there is no {each.key}: {_WHY_MISSING[each.key]}", True
+                return _missing(each.key), True
         return text.partition(" [Op:")[0].removeprefix("{{function_node").rpartition("}} ")[2][:300], False
     return "", False
+
+
+def _missing(key: str) -> str:
+    return f"there is no {key}: {_WHY_MISSING[key]}"
 
 
 def parsed_by(reader: Reader, record: bytes) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -87,6 +87,10 @@ def drop_flow(example: SequenceExample) -> None:  # type: ignore[valid-type]
     del example.feature_lists.feature_list["FORWARD_FLOW/image/encoded"]
 
 
+def drop_sound(example: SequenceExample) -> None:  # type: ignore[valid-type]
+    del example.feature_lists.feature_list["WAVEFORM/feature/floats"]
+
+
 def label_twice(example: SequenceExample) -> None:  # type: ignore[valid-type]
     example.context.feature["clip/label/index"].int64_list.value.append(1)
 
@@ -104,6 +108,7 @@ def empty_sound(example: SequenceExample) -> None:  # type: ignore[valid-type]
     [
         (pack_frames, ["MediaPipe", "DMVR add_image, ", "scenic V", "scenic M", "tf-models"], "image/encoded", False),
         (drop_flow, ["MediaPipe", "DMVR add_image('", "scenic M"], "the records have no flow", True),
+        (drop_sound, ["DMVR add_audio", "scenic M"], "the records have no sound", True),
         (label_twice, ["MediaPipe", "scenic M"], "clip/label/index", False),
         (break_an_image, ["MediaPipe", "DMVR add_image, ", "scenic V", "scenic M", "tf-models"], "", False),
         (empty_sound, ["DMVR add_audio", "scenic M"], "WAVEFORM/feature/floats has no samples", False),
