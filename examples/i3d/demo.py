@@ -64,7 +64,7 @@ class Lesson:
 LESSONS: Mapping[str, Lesson] = {
     "rgb": Lesson("rgb", num_frames=8, steps=600, least=0.9),
     "flow": Lesson("flow", num_frames=8, steps=600, least=0.9),
-    "one frame": Lesson("rgb", num_frames=1, steps=300, most=0.2),
+    "one frame": Lesson("rgb", num_frames=1, steps=150, most=0.2),
 }
 
 
@@ -104,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m examples.i3d.demo", description=main.__doc__)
     parser.add_argument("--out", type=Path, default=Path("train-demo"), help="where all goes (default: train-demo)")
     parser.add_argument("--clips_per_class", type=int, default=48, help="a quarter is held out (default: 48)")
-    parser.add_argument("--steps", type=int, help="of each training (default: 600, and 300 on single frames)")
+    parser.add_argument("--steps", type=int, help="of each training (default: 600, and 150 on single frames)")
     asked = parser.parse_args(argv)
     folder = asked.out.absolute()
     try:
