@@ -9,13 +9,16 @@ UV := $(VENV)/bin/uv
 PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test test-faults test-engines test-dataflow test-object-stores lint types format lock clean
+.PHONY: help demo train-demo test test-faults test-engines test-dataflow test-object-stores test-pytorch lint types format lock clean test-browser screenshots
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 demo: $(READY)  ## make a mini-Kinetics, run the job on it, read a batch, draw a picture (demo/)
 	$(RUN) -m beam_pipeline demo
+
+train-demo: $(READY)  ## teach a slim I3D to tell motions apart, from frames and from flow (train-demo/): twenty minutes
+	$(RUN) -m examples.i3d.demo
 
 test: $(READY)  ## run all tests
 	$(RUN) -m pytest
@@ -58,6 +61,26 @@ $(STORES)/ready: $(UV) requirements.lock tests/object_stores/requirements.txt
 	@$(UV) pip install --quiet --python $(STORES) --constraint requirements.lock \
 		--requirement tests/object_stores/requirements.txt
 	@touch $@
+
+PYTORCH := $(ENGINES)/pytorch
+
+test-pytorch: $(PYTORCH)/ready  ## run the PyTorch example, for which it installs PyTorch: 5.5 GB with its CUDA libraries
+	$(PYTORCH)/bin/python -m pytest tests/examples/test_pytorch_loop.py
+
+$(PYTORCH)/ready: $(UV) requirements.lock
+	@rm -rf $(PYTORCH)
+	@$(RUN) -m venv --without-pip $(PYTORCH)
+	@$(RUN) -c "import sysconfig; print(sysconfig.get_path('purelib'))" > \
+		"$$($(PYTORCH)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/job.pth"
+	@$(UV) pip install --quiet --python $(PYTORCH) --constraint requirements.lock torch
+	@touch $@
+
+test-browser: $(READY)  ## look at the page of inspect in a real Chromium, as make test does too where there is one
+	@$(RUN) -c "from tests.beam_pipeline.inspecting import browsing; browsing.CHROMIUM or exit(browsing.NO_CHROMIUM)"
+	$(RUN) -m pytest tests/beam_pipeline/inspecting
+
+screenshots: demo  ## draw the pictures of docs/looking.md from the demo
+	$(RUN) -m tests.beam_pipeline.inspecting.screenshots demo/demo/1.0.0 docs/images/inspect
 
 lint: $(READY)  ## check format and style
 	$(VENV)/bin/ruff format --check
