@@ -29,17 +29,17 @@ def draw_confusion(path: Path, confusion: np.ndarray, label_names: Sequence[str]
     axes = figure.subplots()
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
-    figure.colorbar(image, ax=axes, shrink=0.6, label="share of the class's clips")
+    figure.colorbar(image, ax=axes, shrink=0.5, label="share of the class's clips")
     axes.set(title=title, xlabel="predicted", ylabel="label")
     if named:
         names = [_plain(name) for name in label_names]
-        axes.set_xticks(range(num_classes), names, rotation=90)
+        axes.set_xticks(range(num_classes), names, rotation=45, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(num_classes), names)
         for row, column in zip(*np.nonzero(confusion), strict=True):
             colour = "white" if shares[row, column] > 0.5 else "black"
             axes.text(column, row, str(confusion[row, column]), ha="center", va="center", color=colour, fontsize=8)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    figure.savefig(path, bbox_inches="tight")  # names and title may be longer than the matrix is wide
 
 
 def draw_curves(path: Path, runs: Mapping[str, tuple[Curve, Curve]], chance: float, title: str) -> None:
