@@ -16,6 +16,9 @@ DMVR (https://github.com/google-deepmind/dmvr) is not on PyPI: without --dmvr it
 which need packages that have nothing to do with pictures, are replaced by an empty module. TFDS is installed into a
 temporary environment above this one's packages, so that all read with the same TensorFlow. The floor needs a C compiler
 and libjpeg-turbo's headers (Debian: libjpeg62-turbo-dev).
+
+With --recipes instead: what each preset's training view costs on one core, all by turns in one process, beside the
+floor. examples/i3d/README.md compares that with what models consume.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import ctypes
+import functools
 import itertools
 import json
 import os
@@ -44,6 +48,18 @@ sys.path.insert(0, str(ROOT))
 
 FRAMES, STRIDE, CROP, CLIPS = 64, 2, 224, 10
 EVAL_RECORDS = 20
+EPOCHS = 5  # of a recipe in a round: a training job makes an iterator once for weeks
+
+# What models train on, by preset or, where there is none, by its paper's numbers of frames, frames a second, side.
+RECIPES: dict[str, dict[str, Any]] = {
+    "I3D": {"preset": "i3d"},
+    "SlowFast R50": {"preset": "slowfast"},
+    "X3D-M": {"preset": "slowfast", "num_frames": 16, "fps": 6.0},
+    "MoViNet-A0": {"preset": "movinet", "crop_size": 172},
+    "MoViNet-A2": {"preset": "movinet"},
+    "ViViT-B": {"preset": "vivit"},
+    "VideoMAE ViT-B": {"preset": "videomae"},
+}
 
 DIRECT_C = """
 #include <stdio.h>
@@ -340,6 +356,34 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, list[tuple[floa
     return rounds
 
 
+def measure_recipes(args: argparse.Namespace, folder: Path) -> None:
+    """Prints for each recipe the clips a second of a core, and its cost by the floor's."""
+    print(f"making {args.records} records …", flush=True)
+    args.folder = make_data(folder, Path(os.environ["KINETICS_TEST_DATA"]).resolve(), args.records)
+    args.library = make_library(folder)
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # before TensorFlow counts the cores
+    import tf_data
+
+    floor = f"{FRAMES} frames of {CROP}², read + libjpeg-turbo"
+    decode = direct(args)[0]
+    readers = {floor: lambda: itertools.chain.from_iterable(decode() for _ in range(EPOCHS))}
+    for name, recipe in RECIPES.items():
+        source = {"name": str(args.folder), "split": "train", "seed": 0, "num_epochs": EPOCHS, **recipe}
+        for how, more in {"uint8": {"dtype": "uint8", "augment": ()}, "float32, augmented": {}}.items():
+            readers[f"{name}, {how}"] = functools.partial(iter, tf_data.load(**source, **more))
+    costs: dict[str, list[float]] = {name: [] for name in readers}
+    for number in range(args.rounds + 1):
+        for name, read in readers.items():
+            before = time.process_time()
+            count = sum(1 for _ in read())
+            assert count == EPOCHS * args.records, name
+            if number:
+                costs[name].append((time.process_time() - before) / count)
+    for name, seconds in costs.items():
+        by_floor = statistics.median(one / other for one, other in zip(seconds, costs[floor], strict=True))
+        print(f"{name:45}{1 / statistics.median(seconds):8.1f} clips a second of a core{by_floor:8.2f} × the floor")
+
+
 def report(rounds: dict[str, list[tuple[float, float]]]) -> None:
     cpu = {name: statistics.median(cpu_ms for cpu_ms, _ in values) for name, values in rounds.items()}
     wall = {name: min(wall_ms for _, wall_ms in values) for name, values in rounds.items()}
@@ -379,6 +423,7 @@ def main() -> None:
     parser.add_argument("--dmvr", type=Path, help="a checkout of DMVR")
     parser.add_argument("--records", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--recipes", action="store_true", help="measure what models' training views cost, instead")
     for name in ("--contender", "--folder", "--library"):  # how this program starts its contenders
         parser.add_argument(name, type=str if name == "--contender" else Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -387,7 +432,10 @@ def main() -> None:
     if "KINETICS_TEST_DATA" not in os.environ:
         sys.exit("needs real clips: set KINETICS_TEST_DATA to the folder that holds videos/")
     with tempfile.TemporaryDirectory() as name:
-        report(measure(args, Path(name)))
+        if args.recipes:
+            measure_recipes(args, Path(name))
+        else:
+            report(measure(args, Path(name)))
 
 
 if __name__ == "__main__":
