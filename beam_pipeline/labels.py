@@ -44,6 +44,15 @@ def read_label_list(path: str) -> tuple[str, ...]:
     return _checked_names(lines, path, "line")
 
 
+def written_labels(content: bytes) -> tuple[str, ...]:
+    """Returns the names in a data set's own list, as readers take them: what a line feed ends is a name.
+
+    No other character ends one, nor is any left out: that is how a run writes it, whatever a name has in it.
+    """
+    names = content.decode(errors="replace").split("\n")
+    return tuple(names if names[-1] else names[:-1])
+
+
 def read_class_list(value: str | Sequence[object]) -> tuple[str, ...]:
     """Returns the names of `classes`: a list of names, or the path of a file with one name a line.
 

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from beam_pipeline import files
 from beam_pipeline.checking.shard_check import Problem
 from beam_pipeline.finalize import add_to_index, empty_index, index_arrays
+from beam_pipeline.labels import written_labels
 from beam_pipeline.ledger import SCHEMA, LedgerRow, StateRow
 from tf_data import contract
 
@@ -138,7 +139,7 @@ def wrong_index(there: Mapping[str, np.ndarray], states: Sequence[StateRow], spl
 
 
 def wrong_labels(
-    labels: Sequence[str] | None,
+    content: bytes | None,
     info: Mapping[str, Any] | None,
     settings: Mapping[str, Any] | None,
     of_records: Mapping[tuple[int, str], int],
@@ -146,17 +147,18 @@ def wrong_labels(
     """Yields what is wrong with the label list: by the labels of records, and by what a run has written down of it.
 
     Args:
-      labels: the names in index order; None where there is no list.
+      content: of the list; None where there is none.
       info: the split's metadata.
       settings: how its shards were made.
       of_records: how many records have which label: its index and its name.
     """
     file = contract.LABELS_FILE
-    if labels is None:
+    if content is None:
         yield Problem(file, f"is not there: {RUN_AGAIN}")
         return
+    labels = written_labels(content)
     expected = info["labels"] if info and "labels" in info else len(labels)
-    digest = hashlib.blake2b("\n".join(labels).encode()).hexdigest()[:32]
+    digest = hashlib.blake2b(content.removesuffix(b"\n")).hexdigest()[:32]
     for (index, name), count in sorted(of_records.items()):
         found = repr(labels[index]) if 0 <= index < len(labels) else "nothing"
         if index != contract.UNLABELLED and found != repr(name):
@@ -167,6 +169,18 @@ def wrong_labels(
         yield Problem(file, f"has {len(labels)} names, expected {expected}: {RUN_AGAIN}")
     elif settings and settings.get("labels", {}).get("blake2b", digest) != digest:
         yield Problem(file, f"has other names than those that shards were made with: {RUN_AGAIN}")
+    elif content and not content.endswith(b"\n"):
+        yield Problem(file, f"does not end with a line feed: {RUN_AGAIN}")
+    elif not _is_utf8(content):
+        yield Problem(file, f"is not UTF-8: {RUN_AGAIN}")
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def wrong_info(info: Mapping[str, Any] | None, split: str, found: Sequence[FoundShard]) -> Iterator[Problem]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import itertools
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,7 @@ import pyarrow.compute as pc
 from beam_pipeline import files
 from beam_pipeline.checking.record_marks import Marks, differing_bits, read_marks
 from beam_pipeline.json_files import read_object
+from beam_pipeline.labels import written_labels
 from beam_pipeline.summary import plural
 from beam_pipeline.viewing.data_set import Split, open_data_set
 from tf_data import contract
@@ -318,13 +320,14 @@ def _label_lists(a: str, b: str) -> str:
     lists = []
     for directory in (a, b):
         content = files.read_whole(files.join(directory, contract.LABELS_FILE)) or b""
-        lists.append(content.decode(errors="replace").splitlines())
+        lists.append(written_labels(content))
     if lists[0] == lists[1]:
         return ""
     only = [sorted(set(one) - set(other)) for one, other in (lists, lists[::-1])]
     if not any(only):
-        place = next(place for place, names in enumerate(zip(*lists, strict=True)) if names[0] != names[1])
-        return f"the same names in another order: {place} is {lists[0][place]!r} in A, {lists[1][place]!r} in B"
+        pairs = enumerate(itertools.zip_longest(*lists, fillvalue="nothing"))  # a damaged list may have a name twice
+        place, names = next((place, names) for place, names in pairs if names[0] != names[1])
+        return f"the same names in another order: {place} is {names[0]!r} in A, {names[1]!r} in B"
     told = [
         f"{len(names):,} only in {which}: " + ", ".join(map(repr, names[:3])) + (", …" if len(names) > 3 else "")
         for which, names in zip("AB", only, strict=True)

@@ -16,6 +16,7 @@ from beam_pipeline.checking.public_readers import Tried, try_readers, unexpected
 from beam_pipeline.checking.record_marks import open_shard
 from beam_pipeline.checking.suspicions import Balance, Suspicion, balances, suspicions
 from beam_pipeline.json_files import read_object
+from beam_pipeline.labels import written_labels
 from beam_pipeline.records import parse_sequence_example
 from beam_pipeline.summary import plural
 from beam_pipeline.tfrecord import read_record_at
@@ -112,7 +113,7 @@ def diagnose(folder: str, splits: Sequence[str] = (), sample: int = 16) -> Diagn
     info = read_object(files.join(directory, contract.info_file(opened[0].split))) or {}
     facts = Facts(
         info,
-        None if labels is None else labels.decode(errors="replace").splitlines(),
+        None if labels is None else written_labels(labels),
         clips,
         [parse_sequence_example(record) for record in records.values()],
     )

@@ -42,7 +42,7 @@ class OpenedSplit:
       num_shards: how many there are; 0 where nobody knows.
       settings: how its shards were made, from `state/`; None where there is no such file.
       info: its metadata; None where there is none.
-      labels: the label list; None where there is none.
+      labels: the content of the label list; None where there is none.
       ledger: None where there is none that can be read.
       index: likewise.
       problems: files that are missing or damaged.
@@ -53,7 +53,7 @@ class OpenedSplit:
     num_shards: int
     settings: Mapping[str, Any] | None
     info: Mapping[str, Any] | None
-    labels: tuple[str, ...] | None
+    labels: bytes | None
     ledger: Ledger | None
     index: Index | None
     problems: tuple[Problem, ...] = field(default=())
@@ -127,9 +127,8 @@ def open_split(directory: str, split: str) -> OpenedSplit:
     except ValueError as error:
         problems.append(Problem(contract.index_file(split), f"{error}: {RUN_AGAIN}"))
     labels = files.read_whole(files.join(directory, contract.LABELS_FILE))
-    names = None if labels is None else tuple(labels.decode(errors="replace").splitlines())
     described = describe(directory, name, split)
-    return OpenedSplit(directory, described, num_shards, settings, info, names, ledger, index, tuple(problems))
+    return OpenedSplit(directory, described, num_shards, settings, info, labels, ledger, index, tuple(problems))
 
 
 def check_shard(claims: Claims) -> FoundShard:

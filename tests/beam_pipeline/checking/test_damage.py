@@ -181,6 +181,24 @@ def framed(records: list[bytes], path: Path) -> bytes:
     return content
 
 
+@given(data=st.data())
+@property_
+def test_a_flipped_bit_anywhere_in_the_label_list(made: DataSet, data: st.DataObject) -> None:
+    path = made.folder / "labels.txt"
+    content = bytearray(path.read_bytes())
+    content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    with made.changed(path, bytes(content)):
+        assert made.told() == {("labels.txt", "", -1, -1)}
+
+
+@pytest.mark.parametrize("end", ["", "\r\n", "\v", "\x1e", "\x85", "\u2028"])
+def test_a_label_list_with_another_end_of_line(made: DataSet, end: str) -> None:
+    with made.changed(
+        made.folder / "labels.txt", "".join(f"{label}\n" for label in LABELS[:-1]).encode() + b"yoga" + end.encode()
+    ):
+        assert made.told() == {("labels.txt", "", -1, -1)}
+
+
 def unequal(labels: list[str]) -> bool:
     return labels != LABELS
 
