@@ -11,7 +11,7 @@ from tqdm import tqdm
 from beam_pipeline import files
 from beam_pipeline.inspecting.rows import Rows, read_rows
 from beam_pipeline.inspecting.server import make_server
-from beam_pipeline.inspecting.site import SiteError, write_site
+from beam_pipeline.inspecting.site import SiteError, check_folder, write_site
 from beam_pipeline.media.process import use_store_options
 
 
@@ -25,6 +25,7 @@ def inspect_to_files(folder: str, splits: Sequence[str], out: str, num_previews:
     """
     if not files.is_local(out):
         raise SiteError(f"--out {out}: must be a folder of this machine, from which it can be copied anywhere")
+    check_folder(Path(out), overwrite)
     rows = _read(folder, splits)
     total = min(num_previews, sum(int(split.written.sum()) for split in rows))
     with tqdm(total=total, unit=" previews", disable=not sys.stderr.isatty()) as bar:

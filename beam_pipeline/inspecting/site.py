@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +28,9 @@ from beam_pipeline.inspecting.search import clip_columns
 from tf_data import contract
 
 PART_SIZE = 16_384  # rows: about a megabyte
+_OF_A_PAGE_RE = re.compile(
+    r"index\.html|assets/[\w.]+\.(css|js|png)|data/summary\.js|data/\w+/part-\d+\.js|clips/\w+/\d+\.(js|mp4|jpg)"
+)
 
 
 class SiteError(Exception):
@@ -128,23 +132,65 @@ def _write_previews(rows: Rows, numbers: Sequence[int], folder: Path, on_preview
             pass
 
 
+def check_folder(folder: Path, overwrite: bool) -> None:
+    """Raises `SiteError` where something is in a folder that a page must not take the place of."""
+    if not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    is_page = (folder / "index.html").is_file() and (folder / "data" / "summary.js").is_file()
+    if not is_page:
+        raise SiteError(f"{folder}: is there, and is no page of this command's: name a folder that is not there")
+    if stranger := next(_strangers(folder), None):
+        raise SiteError(f"{folder}: {stranger} is in it, which is no part of the page: move it, or name another folder")
+    if not overwrite:
+        raise SiteError(f"{folder}: a page is there: name another folder, or --overwrite")
+
+
+def _strangers(folder: Path) -> Iterator[str]:
+    """Yields what a page's folder holds that `write_site` did not write there, as paths within it."""
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink() or not (path.is_dir() or _OF_A_PAGE_RE.fullmatch(name)):
+            yield name
+
+
 @contextmanager
 def _new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
-    """Gives a temporary folder that becomes `folder` at the end of the block, and goes where that fails."""
-    is_page = (folder / "index.html").is_file() and (folder / "data" / "summary.js").is_file()
-    is_empty = folder.is_dir() and not any(folder.iterdir())
-    if folder.exists() and not is_empty:
-        if not is_page:
-            raise SiteError(f"{folder}: is there, and is no page of this command's: name a folder that is not there")
-        if not overwrite:
-            raise SiteError(f"{folder}: a page is there: name another folder, or --overwrite")
+    """Gives a temporary folder whose files are those of `folder` at the end of the block; it goes where that fails."""
+    check_folder(folder, overwrite)
+    folder = Path(os.path.realpath(folder))  # what a link leads to; of `.` the parent is not within it
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
-    temporary.chmod(0o755)
+    temporary = _temporary_beside(folder)
     try:
         yield temporary
         if folder.exists():
-            shutil.rmtree(folder)
-        temporary.rename(folder)
+            check_folder(folder, overwrite)  # again, for it took its time
+            _replace_files(folder, temporary)
+        else:
+            temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _temporary_beside(folder: Path) -> Path:
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
+    temporary.chmod(0o755)
+    return temporary
+
+
+def _replace_files(folder: Path, new: Path) -> None:
+    """Moves what is in `folder` aside, what is in `new` there, and deletes the old; all is as before where that fails.
+
+    The folder itself stays, for somebody may stand in it.
+    """
+    aside = _temporary_beside(folder)
+    moved: list[tuple[Path, Path]] = []
+    try:
+        for source, target in ((folder, aside), (new, folder)):
+            for entry in sorted(source.iterdir()):
+                moved.append((entry.rename(target / entry.name), entry))
+    except BaseException:
+        for now, before in reversed(moved):
+            now.rename(before)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)

@@ -131,6 +131,66 @@ def test_a_page_is_replaced_only_when_that_is_said(data_set: Path, tmp_path: Pat
     assert not (folder / "data" / "val").exists()
 
 
+@pytest.mark.parametrize("is_there", [False, True])
+def test_the_folder_one_is_in_may_be_the_pages(
+    is_there: bool, data_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "page"
+    folder.mkdir()
+    if is_there:
+        write_site(read_rows(str(data_set)), folder, 0, overwrite=False)
+    monkeypatch.chdir(folder)
+    assert write_site(read_rows(str(data_set), ["val"]), Path(), 0, overwrite=True) == Path("index.html")
+    assert Path("index.html").is_file()
+    assert [path.name for path in Path("data").iterdir() if path.is_dir()] == ["val"]
+    assert [path.name for path in tmp_path.iterdir()] == ["page"]
+
+
+def test_a_link_to_a_folder_is_followed(data_set: Path, tmp_path: Path) -> None:
+    (tmp_path / "page").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "page")
+    for overwrite in (False, True):
+        write_site(read_rows(str(data_set)), link, 0, overwrite)
+    assert link.is_symlink() and (tmp_path / "page" / "index.html").is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "page"]
+
+
+def test_a_page_that_can_not_be_replaced_is_as_it_was(
+    data_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "page"
+    write_site(read_rows(str(data_set)), folder, 0, overwrite=False)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    rename = Path.rename
+
+    def fail_at_the_last(path: Path, target: Path) -> Path:
+        if path.name == "index.html" and target.parent == folder and path.parent.name.endswith(".tmp") and not failed:
+            failed.append(path)
+            raise OSError(28, "No space left on device")
+        return rename(path, target)
+
+    failed: list[Path] = []
+    monkeypatch.setattr(Path, "rename", fail_at_the_last)
+    with pytest.raises(OSError, match="No space left"):
+        write_site(read_rows(str(data_set), ["val"]), folder, 0, overwrite=True)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["page"]
+
+
+@pytest.mark.parametrize("name", ["thesis.tex", "data/notes.txt", "clips/train/mine.jpg"])
+def test_what_is_no_part_of_a_page_is_not_deleted_with_it(
+    name: str, data_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "page"
+    write_site(read_rows(str(data_set)), folder, 0, overwrite=False)
+    (folder / name).write_text("mine")
+    # Before anything is read: there is no such data set.
+    assert main(["inspect", str(tmp_path / "nowhere"), "--out", str(folder), "--overwrite"]) == 2
+    assert f"{name} is in it, which is no part of the page" in capsys.readouterr().err
+    assert (folder / name).read_text() == "mine"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
