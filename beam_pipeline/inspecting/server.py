@@ -98,6 +98,7 @@ class _Snapshot:
     splits: dict[str, Rows]
     summaries: list[dict[str, Any]]
     read_at: float
+    cache: _Cache  # what was made of it, which goes with it
 
     @property
     def is_final(self) -> bool:
@@ -135,19 +136,32 @@ class _Cache:
         return made
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """A split of a snapshot, and what was made of that snapshot."""
+
+    rows: Rows
+    cache: _Cache
+
+    def made(self, what: Any, make: Callable[[], Any], size: Callable[[Any], int]) -> Any:
+        """Returns what was made of this split, or makes it; `size` tells its bytes."""
+        return self.cache.get((self.rows.split.split, what), make, size)
+
+
 class _Pages:
     """What the server's threads share: the snapshot, and what was made of it."""
 
     def __init__(self, read: Callable[[], list[Rows]]):
         self._read = read
         self._lock = threading.Lock()
-        self._films = threading.Semaphore(2)  # a film takes a processor and a record's pixels
-        self._cache = _Cache(_CACHE_BYTES)
+        # A film takes a processor and a record's pixels; a picture, which does not wait for films, a record's bytes.
+        self._at_once = {"mp4": threading.Semaphore(2), "jpg": threading.Semaphore(4)}
         self.snapshot = self._take(1)
 
     def _take(self, number: int) -> _Snapshot:
         splits = self._read()
-        return _Snapshot(number, {rows.split.split: rows for rows in splits}, summaries_of(splits), time.monotonic())
+        by_name = {rows.split.split: rows for rows in splits}
+        return _Snapshot(number, by_name, summaries_of(splits), time.monotonic(), _Cache(_CACHE_BYTES))
 
     def page(self) -> str:
         """Returns the page, for which a data set that is being made is read again."""
@@ -163,18 +177,19 @@ class _Pages:
         script = summary_script(list(snapshot.splits.values()), snapshot.summaries, [{}] * len(snapshot.splits))
         return f"{script}inspect.summary.snapshot = {snapshot.number};\n"
 
-    def rows_of(self, split: str, number: str) -> Rows:
+    def shown(self, split: str, number: str) -> _Shown:
         """Returns a split of the snapshot that a request is of."""
         snapshot = self.snapshot
         if number != str(snapshot.number):
             raise _RequestError(HTTPStatus.GONE, "the data set has been read anew since")
         if split not in snapshot.splits:
             raise _RequestError(HTTPStatus.NOT_FOUND, f"no split {split[:50]!r}")
-        return snapshot.splits[split]
+        return _Shown(snapshot.splits[split], snapshot.cache)
 
-    def find(self, rows: Rows, query: Query, page: int, size: int) -> dict[str, Any]:
+    def find(self, shown: _Shown, query: Query, page: int, size: int) -> dict[str, Any]:
         """Returns a page of the rows that are searched for."""
-        found: np.ndarray = self._cache.get((id(rows), query), lambda: find_rows(rows, query), lambda rows: rows.nbytes)
+        rows = shown.rows
+        found: np.ndarray = shown.made(query, lambda: find_rows(rows, query), lambda found: found.nbytes)
         return {"total": len(found), "rows": clip_rows(rows, found[(page - 1) * size : page * size])}
 
     def clip(self, rows: Rows, number: int) -> dict[str, Any]:
@@ -187,17 +202,16 @@ class _Pages:
                 clip["error"] = error.detail
         return clip
 
-    def media(self, rows: Rows, number: int, kind: str) -> bytes:
+    def media(self, shown: _Shown, number: int, kind: str) -> bytes:
         """Returns a clip's film (mp4) or picture (jpg)."""
 
         def make() -> bytes:
-            if kind == "jpg":
-                return thumbnail_of(read_record(rows, number))
-            with self._films:
-                return film_of(read_record(rows, number))
+            with self._at_once[kind]:
+                record = read_record(shown.rows, number)
+                return film_of(record) if kind == "mp4" else thumbnail_of(record)
 
         try:
-            made: bytes = self._cache.get((id(rows), number, kind), make, len)
+            made: bytes = shown.made((number, kind), make, len)
             return made
         except ClipError as error:
             raise _RequestError(HTTPStatus.NOT_FOUND, error.detail) from error
@@ -248,20 +262,20 @@ class _Handler(BaseHTTPRequestHandler):
             name = path.removeprefix("/assets/")
             return asset(name), ASSETS[name]
         if match := _ROWS_RE.fullmatch(path):
-            rows = self._rows(match["split"], parameters)
+            shown = self._shown(match["split"], parameters)
             page, size = (_positive(parameters, name) for name in ("page", "size"))
-            found = self.served.find(rows, parse_query(parameters), page, min(size, MOST_ROWS))
+            found = self.served.find(shown, parse_query(parameters), page, min(size, MOST_ROWS))
             return json.dumps(found).encode(), _TYPES["json"]
         if match := _CLIP_RE.fullmatch(path):
-            rows, number, kind = self._rows(match["split"], parameters), int(match["row"]), match["kind"]
-            if number < len(rows):
+            shown, number, kind = self._shown(match["split"], parameters), int(match["row"]), match["kind"]
+            if number < len(shown.rows):
                 if kind == "json":
-                    return json.dumps(self.served.clip(rows, number)).encode(), _TYPES[kind]
-                return self.served.media(rows, number, kind), _TYPES[kind]
+                    return json.dumps(self.served.clip(shown.rows, number)).encode(), _TYPES[kind]
+                return self.served.media(shown, number, kind), _TYPES[kind]
         raise _RequestError(HTTPStatus.NOT_FOUND, "there is no such page")
 
-    def _rows(self, split: str, parameters: dict[str, str]) -> Rows:
-        return self.served.rows_of(urllib.parse.unquote(split), parameters.get("snapshot", ""))
+    def _shown(self, split: str, parameters: dict[str, str]) -> _Shown:
+        return self.served.shown(urllib.parse.unquote(split), parameters.get("snapshot", ""))
 
     def _send_part(self, content: bytes, kind: str) -> None:
         """Sends what of a film is asked for: without that, a browser can't go to a place in it."""

@@ -173,6 +173,22 @@ def test_a_data_set_that_is_being_made_is_read_anew_for_the_page(
         assert stale.status == 410
 
 
+def test_what_was_made_of_an_earlier_reading_is_not_shown_of_a_later_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "_REREAD_AFTER_S", 0.0)
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "settings-train.json").write_text(json.dumps({"name": "going", "shards": 2}))
+    make_shard(tmp_path, 0)
+    rows = read_rows(str(tmp_path))  # each reading is of this very object, whose clip fails after the first
+    with in_thread(make_server(lambda: rows, port=0)) as asked:
+        written = "/clips/train/rows.json?page=1&size=10&status=written"
+        assert asked.json(f"{written}&snapshot=1")["total"] == 1
+        rows[0].status[:] = 1
+        asked.get("/")
+        assert asked.json(f"{written}&snapshot=2")["total"] == 0
+
+
 def make_shard(directory: Path, shard: int) -> None:
     """Leaves the state of a shard that a job has made, of one clip."""
     clip_id = f"clip{shard:07d}_000000_000001"
