@@ -37,14 +37,16 @@ from beam_pipeline.inspecting.previews import (
 from beam_pipeline.inspecting.rows import Rows
 from beam_pipeline.inspecting.search import MOST_ROWS, Query, clip_rows, find_rows, parse_query
 from beam_pipeline.object_stores import is_of_store
+from beam_pipeline.viewing.data_set import DataSetError
 from beam_pipeline.web import message_of
 
 _HOST = "127.0.0.1"
 _REREAD_AFTER_S = 10.0  # of a data set that is still being made, when the page is loaded again
 _CACHE_BYTES = 256 << 20
+_ENTRY_BYTES = 1024  # what a thing in the cache takes beside its content, about
 _CLIP_RE = re.compile(r"/clips/(?P<split>[^/]+)/(?P<row>\d{1,9})\.(?P<kind>json|mp4|jpg)")
 _ROWS_RE = re.compile(r"/clips/(?P<split>[^/]+)/rows\.json")
-_RANGE_RE = re.compile(r"bytes=(?P<first>\d*)-(?P<last>\d*)")
+_RANGE_RE = re.compile(r"bytes=(?P<first>\d{0,18})-(?P<last>\d{0,18})")
 _TYPES = {"json": "application/json", "mp4": "video/mp4", "jpg": "image/jpeg"}
 _HEADERS = {
     "Content-Security-Policy": SERVED_POLICY + "; frame-ancestors 'none'",
@@ -130,9 +132,9 @@ class _Cache:
                     self._making.pop(key, None)
             with self._lock:
                 self._kept[key] = made
-                self._size += size(made)
+                self._size += _ENTRY_BYTES + size(made)
                 while self._size > self._room and len(self._kept) > 1:
-                    self._size -= size(self._kept.popitem(last=False)[1])
+                    self._size -= _ENTRY_BYTES + size(self._kept.popitem(last=False)[1])
         return made
 
 
@@ -237,6 +239,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(error.status, str(error).encode(), "text/plain; charset=utf-8")
         except ValueError as error:
             self._send(HTTPStatus.BAD_REQUEST, str(error).encode(errors="replace"), "text/plain; charset=utf-8")
+        except DataSetError as error:  # of one that was read anew
+            self._send(HTTPStatus.INTERNAL_SERVER_ERROR, message_of(error).encode(), "text/plain; charset=utf-8")
         except Exception as error:
             if not is_of_store(error):
                 raise

@@ -6,17 +6,23 @@ import http.client
 import json
 import socket
 import struct
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from beam_pipeline.clips import utc_now
+from beam_pipeline.clips import ClipError, utc_now
 from beam_pipeline.inspecting import server as serving
 from beam_pipeline.inspecting.rows import read_rows
 from beam_pipeline.inspecting.server import make_server
 from beam_pipeline.ledger import LedgerRow, ShardState, StateRow, state_path, write_state
+from beam_pipeline.viewing.data_set import DataSetError
 from tests.beam_pipeline.inspecting.conftest import RIGHT
+from tests.beam_pipeline.inspecting.made_up import write_made_up
 from tests.beam_pipeline.inspecting.serving import Asked, in_thread
 from tests.beam_pipeline.object_files import SCHEME
 
@@ -118,6 +124,12 @@ def test_a_part_of_a_film_is_that_part_of_the_whole(asked: Asked) -> None:
     assert asked.get(path, {"Range": f"bytes={size}-"}).status == 416
 
 
+def test_a_part_that_is_no_number_of_bytes_is_the_whole(asked: Asked, capfd: pytest.CaptureFixture[str]) -> None:
+    path = f"/clips/train/{number_of(asked, RIGHT[0])}.mp4?snapshot=1"
+    assert asked.get(path, {"Range": f"bytes={'9' * 5000}-"}).status == 200
+    assert capfd.readouterr().err == ""
+
+
 def test_a_browser_that_goes_away_is_no_error(asked: Asked, capfd: pytest.CaptureFixture[str]) -> None:
     connection = socket.create_connection(("127.0.0.1", asked.port))
     connection.sendall(b"GET /")
@@ -187,6 +199,63 @@ def test_what_was_made_of_an_earlier_reading_is_not_shown_of_a_later_one(
         rows[0].status[:] = 1
         asked.get("/")
         assert asked.json(f"{written}&snapshot=2")["total"] == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(DataSetError("clips-train.parquet: is damaged"), 500), (PermissionError(13, "denied"), 502)]
+)
+def test_a_data_set_that_can_not_be_read_anew_is_told(
+    error: Exception, status: int, data_set: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(serving, "_REREAD_AFTER_S", 0.0)
+    readings = iter([[replace(rows, info=None) for rows in read_rows(str(data_set))]])  # unfinished, and read once
+
+    def read() -> list:
+        for rows in readings:
+            return rows
+        raise error
+
+    with in_thread(make_server(read, port=0)) as asked:
+        answer = asked.get("/")
+        assert (answer.status, answer.text) == (status, str(error))
+        assert asked.get("/data/summary.js").status == 200
+    assert capfd.readouterr().err == ""
+
+
+def test_what_is_empty_takes_room_in_the_cache_too() -> None:
+    made: list[int] = []
+    cache = serving._Cache(room=100 * serving._ENTRY_BYTES)
+
+    def ask(key: int) -> None:
+        cache.get(key, lambda: made.append(key) or b"", len)
+
+    for key in range(1000):
+        ask(key)
+    made.clear()
+    for key in (999, 0):
+        ask(key)
+    assert made == [0]
+
+
+def test_no_more_than_a_few_pictures_are_made_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once, most, lock = 0, 0, threading.Lock()
+
+    def read(*_: object) -> None:
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        time.sleep(0.1)
+        with lock:
+            at_once -= 1
+        raise ClipError("unreadable", "is damaged")
+
+    monkeypatch.setattr(serving, "read_record", read)
+    directory = str(write_made_up(tmp_path, 20))
+    with in_thread(make_server(lambda: read_rows(directory), port=0)) as asked, ThreadPoolExecutor(20) as threads:
+        answers = list(threads.map(lambda row: asked.get(f"/clips/train/{row}.jpg?snapshot=1"), range(20)))
+    assert {answer.status for answer in answers} == {404}
+    assert 1 < most <= 4
 
 
 def make_shard(directory: Path, shard: int) -> None:
