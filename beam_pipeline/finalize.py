@@ -159,19 +159,25 @@ def _write_index(path: str, index: dict[str, list]) -> None:
 
 
 def _description(job: Job, split: str) -> dict[str, Any]:
-    media = job.media
     return {
         "name": job.name,
         "config": job.configuration["config"],
         "version": job.configuration["version"],
         "split": split,
         "labels": len(job.selections[split].label_list),
+        **describe_media(job.media),
+        "configuration": job.configuration,
+        "tools": {name: importlib.metadata.version(name) for name in _TOOLS},
+    }
+
+
+def describe_media(media: MediaSettings) -> dict[str, Any]:
+    """Returns what the metadata says of how records were made, and of what is in them."""
+    return {
         "frame_rate": float(media.encode.fps),
         "features": features(media),
         "flow": _flow_description(media.flow) if media.flow else None,
         "audio": dataclasses.asdict(media.audio) if media.audio else None,
-        "configuration": job.configuration,
-        "tools": {name: importlib.metadata.version(name) for name in _TOOLS},
     }
 
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from beam_pipeline import files
+from beam_pipeline.checking.made_with import info_of, media_made_with
 from beam_pipeline.checking.shard_check import Problem
 from beam_pipeline.finalize import add_to_index, empty_index, index_arrays
 from beam_pipeline.labels import written_labels
@@ -183,8 +184,17 @@ def _is_utf8(content: bytes) -> bool:
     return True
 
 
-def wrong_info(info: Mapping[str, Any] | None, split: str, found: Sequence[FoundShard]) -> Iterator[Problem]:
-    """Yields where a split's metadata says other things than its shards."""
+def wrong_info(
+    info: Mapping[str, Any] | None, settings: Mapping[str, Any] | None, split: str, found: Sequence[FoundShard]
+) -> Iterator[Problem]:
+    """Yields where a split's metadata says other things than its shards, and than what they were made with.
+
+    Args:
+      info: the metadata; None where there is none.
+      settings: how the shards were made; None where there is no such file.
+      split: the split's name.
+      found: what there is of each shard.
+    """
     file = contract.info_file(split)
     if info is None:
         yield Problem(file, f"is not there or damaged: {RUN_AGAIN}")
@@ -200,10 +210,32 @@ def wrong_info(info: Mapping[str, Any] | None, split: str, found: Sequence[Found
         "num_failed": {reason: count for reason, count in sorted(clips.items()) if reason},
         "frame_sizes": dict(sum((each.frame_sizes for each in found), Counter[str]())),
     }
+    configuration = info.get("configuration")
+    if not isinstance(configuration, dict) or "encode" not in configuration:
+        yield Problem(file, f"does not say with which configuration it was made: {RUN_AGAIN}")
+        configuration = {}
+    expected |= {key: configuration[key] for key in ("name", "config", "version") if key in configuration}
+    if settings is not None:
+        expected |= {"name": settings.get("name"), "labels": settings.get("labels", {}).get("count")}
+        for key in ("encode", "flow", "audio"):
+            if configuration and configuration.get(key) != settings.get(key):
+                yield Problem(file, f"has other configuration.{key} than shards were made with: {RUN_AGAIN}")
+    media = media_made_with(settings, info)
+    expected |= info_of(media) if media else {}
+    if media is None and settings is None and configuration:
+        yield Problem(file, f"has a configuration that can't be: {RUN_AGAIN}")
+    if info.get("complete") not in (True, False) or (info["complete"] and info.get("unfinished")):
+        yield Problem(
+            file, f"has complete {info.get('complete')}, and unfinished {info.get('unfinished')}: {RUN_AGAIN}"
+        )
+    if not isinstance(info.get("labels"), int):
+        yield Problem(file, f"does not say how many labels there are: {RUN_AGAIN}")
     for key, value in expected.items():
         if info.get(key) != value:
             if isinstance(value, list):
                 yield Problem(file, f"has other {key} than the shards have: {RUN_AGAIN}")
+            elif key == "features":
+                yield Problem(file, f"has other features than records have that are made so: {RUN_AGAIN}")
             else:
                 yield Problem(file, f"has {key} {info.get(key)}, expected {value}: {RUN_AGAIN}")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from beam_pipeline.checking.consistency import (
     wrong_ledger,
 )
 from beam_pipeline.checking.image_check import Frames
+from beam_pipeline.checking.made_with import facts_of, info_of, media_made_with
 from beam_pipeline.checking.record_check import Described
 from beam_pipeline.checking.shard_check import Problem, verify_records, verify_shard
 from beam_pipeline.json_files import read_object
@@ -98,10 +98,25 @@ def settings_path(directory: str, split: str) -> str:
 def describe(directory: str, name: str, split: str) -> Described:
     """Returns what a split's metadata says of its records, as far as it is there."""
     info = read_object(files.join(directory, contract.info_file(split))) or {}
-    settings = read_object(settings_path(directory, split)) or {}
-    encode = settings.get("encode") or info.get("configuration", {}).get("encode", {})
-    fps = encode.get("fps")
-    return Described(name, split, info.get("features", {}), Fraction(str(fps)) if fps else None)
+    settings = read_object(settings_path(directory, split))
+    media = media_made_with(settings, info)
+    if media is None:
+        return Described(name, split, _features(info))
+    return Described(name, split, info_of(media)["features"], media.encode.fps, facts_of(media))
+
+
+def _features(info: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """Returns the features that metadata describes as it should."""
+    features = info.get("features")
+    if not isinstance(features, dict):
+        return {}
+    return {
+        key: feature
+        for key, feature in features.items()
+        if isinstance(feature, dict)
+        and feature.get("dtype") in ("string", "int64", "float32")
+        and isinstance(feature.get("shape"), list)
+    }
 
 
 def open_split(directory: str, split: str) -> OpenedSplit:

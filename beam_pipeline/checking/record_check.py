@@ -34,22 +34,25 @@ class Described:
     Attributes:
       name: of the data set.
       split: the split's name.
-      features: dtype and shape of each key, as `info-<split>.json` has them; empty where there is none yet.
+      features: dtype and shape of each key; empty where nothing says so.
       fps: frames a second; None where nothing says so.
+      facts: what the context of each record has under a key, of how it was made.
     """
 
     name: str
     split: str
     features: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     fps: Fraction | None = None
+    facts: Mapping[str, bytes | float] = field(default_factory=dict)
 
 
 def wrong_with(record: bytes, row: LedgerRow, described: Described, frames: Frames = "none") -> str:
     """Returns the first thing that a record and what is said of it differ in, or ''.
 
-    Its id, label, times, length, size and flags are those of its row; each described feature is there with its dtype
-    and as many values as its shape has; frames and flow are at their times, a flow for each pair of frames; sound is
-    as long as the footage; images begin as their format does, and those that `frames` says decode to their size.
+    Its id, label, times, length, size and flags are those of its row, and how it was made is what is said of all; each
+    described feature is there with its dtype and as many values as its shape has; frames and flow are at their times, a
+    flow for each pair of frames; sound is as long as the footage; images begin as their format does, and those that
+    `frames` says decode to their size.
     """
     try:
         layout = layout_of(record)
@@ -61,7 +64,7 @@ def wrong_with(record: bytes, row: LedgerRow, described: Described, frames: Fram
         context = example.context.feature
         of_context = {key: feature for key, feature in described.features.items() if not feature["shape"]}
         wrong = _wrong_identity(context, row, described) or _wrong_features(context, {}, of_context)
-        wrong = wrong or _wrong_durations(context, row, described.fps) or _wrong_facts(context, row)
+        wrong = wrong or _wrong_durations(context, row, described.fps) or _wrong_facts(context, row, described)
         return wrong or _wrong_pictures(record, images, context, row, frames)
     try:
         example = SequenceExample.FromString(record)
@@ -74,7 +77,7 @@ def wrong_with(record: bytes, row: LedgerRow, described: Described, frames: Fram
         or _wrong_lengths(context, lists, row)
         or _wrong_times(lists, row, described.fps)
         or _wrong_durations(context, row, described.fps)
-        or _wrong_facts(context, row)
+        or _wrong_facts(context, row, described)
         or _wrong_images(context, lists)
         or _wrong_parsed_pictures(lists, context, row, frames)
     )
@@ -207,7 +210,7 @@ def _wrong_durations(context: Any, row: LedgerRow, fps: Fraction | None) -> str:
     return ""
 
 
-def _wrong_facts(context: Any, row: LedgerRow) -> str:
+def _wrong_facts(context: Any, row: LedgerRow, described: Described) -> str:
     expected = {
         contract.CLIP_START: round(row.start_s * 1e6),
         contract.CLIP_END: round(row.end_s * 1e6),
@@ -218,6 +221,11 @@ def _wrong_facts(context: Any, row: LedgerRow) -> str:
     for key, number in expected.items():
         if (values := list(context[key].int64_list.value)) != [number]:
             return f"has {key} {values}, expected [{number}]"
+    for key, fact in described.facts.items():
+        found = list(getattr(context[key], "bytes_list" if isinstance(fact, bytes) else "float_list").value)
+        if found != [fact]:
+            texts = [one.decode(errors="replace") if isinstance(one, bytes) else one for one in (*found, fact)]
+            return f"has {key} {texts[:-1]}, expected {texts[-1:]}"
     return ""
 
 

@@ -156,7 +156,7 @@ def _problems_of(split: OpenedSplit, found: Sequence[FoundShard]) -> Iterator[Pr
     yield from (problem for shard in found for problem in shard.problems)
     said = sum((shard.labels for shard in found), Counter[tuple[int, str]]())
     yield from wrong_labels(split.labels, split.info, split.settings, said)
-    yield from wrong_info(split.info, split.described.split, found)
+    yield from wrong_info(split.info, split.settings, split.described.split, found)
 
 
 def pool_reader(pool: Pool) -> ReadShards:

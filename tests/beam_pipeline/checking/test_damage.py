@@ -6,7 +6,9 @@ On what a run left, with several labels and shards, once with and once without i
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
+import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -82,7 +84,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rows.append(f"{LABELS[n % len(LABELS)]},clip{n:07d},{n},{n + 1},train")
     (folder / "train.csv").write_text("\n".join(rows) + "\n")
     of_run = ("name=tiny", f"splits.train.shards={NUM_SHARDS}", f"splits.train.annotations={folder / 'train.csv'}")
-    of_clips = (f"source.store={folder / 'store'}", "encode.shorter_side=32", "audio.sample_rate=1000", "workers=1")
+    of_clips = (
+        f"source.store={folder / 'store'}",
+        "encode.shorter_side=32",
+        "flow.method=dis",
+        "audio.sample_rate=1000",
+        "workers=1",
+    )
     run(load_config(None, [*of_run, *of_clips], str(folder / "out")))
     return folder / "out" / "tiny" / "1.0.0"
 
@@ -179,6 +187,46 @@ def framed(records: list[bytes], path: Path) -> bytes:
     content = path.read_bytes()
     path.unlink()
     return content
+
+
+def values_in(info: dict[str, Any], *keys: str) -> list[tuple[str, ...]]:
+    """Where the values are that are in a JSON object, and the objects in it."""
+    places = []
+    for key, value in info.items():
+        places.append((*keys, key))
+        if isinstance(value, dict):
+            places += values_in(value, *keys, key)
+    return places
+
+
+NOT_READ = {"tools", "unfinished", "complete", "configuration"}  # by no reader, or told by no shard
+_ANY = st.none() | st.integers(-2, 300) | st.floats(0, 100) | st.text(max_size=5) | st.just([]) | st.just({})
+
+
+@given(data=st.data())
+@settings(property_, max_examples=100)
+def test_another_value_anywhere_in_what_metadata_says_to_readers(made: DataSet, data: st.DataObject) -> None:
+    path = made.folder / "info-train.json"
+    info = json.loads(path.read_text())
+    places = values_in({key: value for key, value in info.items() if key not in NOT_READ})
+    if (made.folder / "state").exists():  # else what frames were made with is written nowhere but here
+        places += values_in(info["configuration"]["encode"], "configuration", "encode")
+    *outer, key = data.draw(st.sampled_from(places))
+    within = functools.reduce(dict.__getitem__, outer, info)
+    value = data.draw(_ANY)
+    assume(value != within[key])
+    within[key] = value
+    with made.changed(path, json.dumps(info).encode()):
+        assert ("info-train.json", "", -1, -1) in made.told()
+
+
+@pytest.mark.parametrize("key", ["configuration", "features", "flow", "audio", "name", "version", "complete", "labels"])
+def test_metadata_that_lacks_something(made: DataSet, key: str) -> None:
+    path = made.folder / "info-train.json"
+    info = json.loads(path.read_text())
+    del info[key]
+    with made.changed(path, json.dumps(info).encode()):
+        assert ("info-train.json", "", -1, -1) in made.told()
 
 
 @given(data=st.data())

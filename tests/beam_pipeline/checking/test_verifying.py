@@ -413,6 +413,7 @@ def test_a_run_that_is_not_finished_is_told(there: DataSet) -> None:
     assert (SHARD, "", "is not finished: run again") in told(found(there))
 
 
+FLOW = "FORWARD_FLOW/image"
 Change = Callable[[SequenceExample], None]  # type: ignore[valid-type]
 
 
@@ -425,9 +426,23 @@ Change = Callable[[SequenceExample], None]  # type: ignore[valid-type]
         ("clip/end/timestamp", lambda f: f.int64_list.value.append(3), "values in a step of clip/end/timestamp"),
         ("image/frame_rate", lambda f: f.int64_list.value.append(25), "has no float32 in image/frame_rate"),
         ("image/height", lambda f: f.int64_list.value.__setitem__(0, 9), "has image/height [9], expected [64]"),
+        (
+            "image/frame_rate",
+            lambda f: f.float_list.value.__setitem__(0, 30),
+            "image/frame_rate [30.0], expected [25.0]",
+        ),
+        (f"{FLOW}/saturation", lambda f: f.float_list.value.__setitem__(0, 30), "saturation [30.0], expected [20.0]"),
+        (f"{FLOW}/method", lambda f: f.bytes_list.value.__setitem__(0, b"tvl1"), "method ['tvl1'], expected ['dis']"),
+        (f"{FLOW}/rounding", lambda f: f.bytes_list.value.__setitem__(0, b"truncate"), "expected ['nearest']"),
+        (f"{FLOW}/format", lambda f: f.bytes_list.value.__setitem__(0, b"PNG"), "'PNG'"),
+        ("WAVEFORM/feature/sample_rate", lambda f: f.float_list.value.__setitem__(0, 4000), "4000"),
         ("quality/short", lambda f: f.int64_list.value.__setitem__(0, 1), "has quality/short [1], expected [0]"),
         ("source/uri", None, "has no source/uri"),
-        ("image/format", lambda f: f.bytes_list.value.__setitem__(0, b"GIF"), "has image/format 'GIF'"),
+        (
+            "image/format",
+            lambda f: f.bytes_list.value.__setitem__(0, b"GIF"),
+            "has image/format ['GIF'], expected ['JPEG']",
+        ),
         ("WAVEFORM/feature/num_samples", lambda f: f.int64_list.value.__setitem__(0, 9), "samples of sound, and says"),
     ],
 )
