@@ -11,6 +11,7 @@ import json
 import re
 import socket
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -203,6 +204,26 @@ def read_state_rows(path: str) -> tuple[dict[str, Any], list[dict[str, Any]]] | 
     return values, [dict(zip(columns, row, strict=True)) for row in rows if len(row) == len(columns)]
 
 
+def read_state_columns(path: str) -> tuple[dict[str, Any], dict[str, Sequence[Any]]] | None:
+    """Returns what `read_state_rows` returns, with the rows as columns: no mapping is made of each."""
+    values = _read(path)
+    if values is None:
+        return None
+    columns, rows = values["columns"], values.pop("rows", ())
+    by_column = zip(*(row for row in rows if len(row) == len(columns)), strict=True)
+    return values, dict(zip(columns, by_column, strict=False)) or dict.fromkeys(columns, ())
+
+
+def read_state_head(path: str) -> dict[str, Any] | None:
+    """Returns a shard's state without its rows, of which nothing is read; None where there is none."""
+    try:
+        with files.open_for_reading(path) as file:
+            head = json.loads(file.readline().removesuffix(b"[\n") + b"[]}")
+    except (FileNotFoundError, ValueError):
+        return None
+    return head if isinstance(head, dict) else None
+
+
 def _read(path: str) -> dict[str, Any] | None:
     content = files.read_whole(path)
     if content is None:
@@ -220,12 +241,8 @@ def _read(path: str) -> dict[str, Any] | None:
 
 def read_progress(path: str) -> tuple[int, Counter[str]] | None:
     """Returns (clips asked for, rows by reason) of a shard from the head of its state, without reading the rows."""
-    try:
-        with files.open_for_reading(path) as file:
-            head = json.loads(file.readline().removesuffix(b"[\n") + b"[]}")
-    except (FileNotFoundError, ValueError):
-        return None
-    return head["asked"], Counter(head["reasons"])
+    head = read_state_head(path)
+    return (head["asked"], Counter(head["reasons"])) if head else None
 
 
 def table(rows: list[LedgerRow]) -> pa.Table:

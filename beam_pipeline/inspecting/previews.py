@@ -14,6 +14,7 @@ import simplejpeg
 from beam_pipeline.clips import ClipError
 from beam_pipeline.inspecting.links import source_link
 from beam_pipeline.inspecting.rows import Rows
+from beam_pipeline.ledger import SCHEMA
 from beam_pipeline.viewing.clip_film import Layout, write_clip_film
 from beam_pipeline.viewing.clip_record import ClipRecord, Sound
 from beam_pipeline.viewing.data_set import read_clip
@@ -40,7 +41,7 @@ def describe_clip(row: dict[str, Any]) -> dict[str, Any]:
     Args:
       row: of `clip_row`.
     """
-    shown = {key: value for key, value in row.items() if key not in ("file", "offset")}
+    shown = {key: row[key] for key in SCHEMA.names}
     shown["source_uri"] = without_secrets(row["source_uri"])
     return {"row": shown, "link": source_link(row)}
 

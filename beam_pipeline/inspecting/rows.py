@@ -15,8 +15,8 @@ import pyarrow.compute as pc
 
 from beam_pipeline import files
 from beam_pipeline.json_files import read_object
-from beam_pipeline.progress import read_plan
-from beam_pipeline.viewing.data_set import Split, open_data_set
+from beam_pipeline.ledger import SCHEMA
+from beam_pipeline.viewing.data_set import Split, open_data_set, planned
 from tf_data import contract
 
 STATUSES = ("written", "failed", "not attempted")
@@ -30,7 +30,7 @@ class Rows:
 
     Attributes:
       split: where they are.
-      info: what `info-<split>.json` says of a finished split, else None.
+      info: what `info-<split>.json` says, None where there is none: nothing of the split was ever finished.
       asked: how many clips were asked for; more than there are rows while a job runs.
       labels: names of classes in the order of their indices, and then of those that the label list has not.
       label: int32, index into `labels`.
@@ -83,17 +83,14 @@ def _rows(split: Split) -> Rows:
     qualities = _by_states(clips) or _by_index(split, status == 0)
     flags = np.zeros(len(status), np.int32)
     for bit, flag in enumerate(FLAGS):
-        column = (
-            qualities[flag] if flag in qualities else clips[flag].to_numpy() if flag in clips.column_names else None
-        )
+        column = qualities[flag] if flag in qualities else clips[flag].to_numpy() if flag in SCHEMA.names else None
         if column is not None:
             flags |= (np.nan_to_num(column) > 0).astype(np.int32) << bit
     names = {"duration_s": "duration_s", "bytes": "bytes", "frames": "num_frames", "width": "width", "height": "height"}
     numbers = {name: clips[column].to_numpy() for name, column in names.items()}
     numbers |= {name: qualities[column] for name, column in _QUALITIES.items() if column in qualities}
-    numbers = {name: np.where(status == 0, values, np.nan) for name, values in numbers.items()}
-    planned = (read_plan(split.directory) or {"splits": {}})["splits"].get(split.split, {}).get("asked")
-    asked = len(status) if info and "num_asked" in info else max(planned or 0, len(status))
+    numbers = {name: np.where((status == 0) & np.isfinite(values), values, np.nan) for name, values in numbers.items()}
+    asked = len(status) if split.is_finished else max(planned(split.directory, split.split), len(status))
     return Rows(split, info, asked, labels, label, reasons[1:], reason - 1, status, flags, numbers)
 
 
@@ -116,6 +113,7 @@ def _label_list(directory: str) -> list[str]:
 def _by_states(clips: pa.Table) -> dict[str, np.ndarray]:
     """Returns what states say of records' pictures, float64 by column; nothing of a finished split."""
     names = [name for name in contract.INDEX_QUALITY_COLUMNS if name in clips.column_names]
+    names = [name for name in names if clips[name].null_count < len(clips)]
     return {name: pc.cast(clips[name], pa.float64()).to_numpy() for name in names}
 
 

@@ -35,8 +35,8 @@ def summary_of(rows: Rows) -> dict[str, Any]:
     numbers = rows.numbers
     return {
         "split": rows.split.split,
-        "finished": rows.info is not None and "num_asked" in rows.info,
-        "complete": bool(rows.info and rows.info.get("complete")),
+        "finished": rows.split.is_finished,
+        "complete": bool(rows.split.is_finished and rows.info and rows.info.get("complete")),
         "asked": rows.asked,
         "rows": len(rows),
         "written": written,

@@ -6,8 +6,11 @@ No shard is read to find a record in it, nor is an index needed: the ledger has 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -19,14 +22,35 @@ from beam_pipeline import files
 from beam_pipeline.checking.verifying import VerifyError, data_sets_in, splits_in
 from beam_pipeline.clips import ClipError
 from beam_pipeline.json_files import read_object
-from beam_pipeline.ledger import SCHEMA, parse_state_name, read_state_rows, state_path
+from beam_pipeline.ledger import (
+    SCHEMA,
+    parse_state_name,
+    read_state_columns,
+    read_state_head,
+    read_state_rows,
+    state_path,
+)
+from beam_pipeline.progress import PLAN_FILE
 from beam_pipeline.tfrecord import FRAMING_BYTES, CorruptRecordError, read_record_at
 from beam_pipeline.viewing.clip_record import ClipRecord, parse_clip
 from tf_data import contract
 
 _PLACE = {"file": pa.string(), "offset": pa.int64()}
-# What only a state says of a record's pictures: of a finished split they are in the index.
+# What only a state says of a record's pictures.
 _QUALITIES = {"upscaled": pa.bool_(), "mean_luma": pa.float64(), "mean_flow_px": pa.float64()}
+_AT_A_TIME = 16  # files of a store, where each takes its time
+_MAX_SHARDS = 1_000_000  # what says otherwise is damaged, and would be looked for forever
+_LARGEST = 1 << 40  # bytes, frames, seconds …: more is damage, and would overflow where it is summed up
+_LIMITS = {
+    **dict.fromkeys(("start_s", "end_s"), (-_LARGEST, _LARGEST)),
+    **dict.fromkeys(("label_index", "shard", "position"), (-1, _LARGEST)),
+    **dict.fromkeys(("attempts", "num_frames", "duration_s", "width", "height", "bytes"), (0, _LARGEST)),
+}
+_INFO_TYPES: dict[str, Any] = {
+    **dict.fromkeys(("configuration", "encode", "features"), dict),
+    **dict.fromkeys(("flow", "audio"), (dict, NoneType)),
+    **{"config": (str, NoneType), "version": str, "frame_rate": (int, float), "num_asked": int, "complete": bool},
+}
 _STATE_SCHEMA = pa.schema([*SCHEMA, *(pa.field(name, kind) for name, kind in (_PLACE | _QUALITIES).items())])
 
 
@@ -44,8 +68,10 @@ class Split:
       split: the split's name.
       num_shards: how many shards it has, or will have.
       clips: a row for every clip that was asked for and that something became of: the columns of `ledger.SCHEMA`, and
-        `file` and `offset`, where the record's framing begins; an empty name and -1 for a clip that has none. Of a job
-        that is at work also `upscaled`, `mean_luma` and `mean_flow_px`, null where they are not known.
+        `file` and `offset`, where the record's framing begins; an empty name and -1 for a clip that has none; and
+        `upscaled`, `mean_luma` and `mean_flow_px`, null where they are not known: of a finished split they are in the
+        index.
+      is_finished: whether all that the last run asked for is done; else a job is at work, or was stopped.
     """
 
     directory: str
@@ -53,6 +79,7 @@ class Split:
     split: str
     num_shards: int
     clips: pa.Table
+    is_finished: bool = True
 
 
 def open_data_set(folder: str, splits: Sequence[str] = ()) -> list[Split]:
@@ -128,16 +155,44 @@ def _read_at(directory: str, row: Mapping[str, Any]) -> ClipRecord:
 
 def _open_split(directory: str, split: str) -> Split:
     settings = read_object(files.join(directory, contract.STATE_DIR, f"settings-{split}.json"))
-    known = read_object(files.join(directory, contract.info_file(split))) or settings or {}
-    name, num_shards = known.get("name"), known.get("num_shards", known.get("shards"))
-    if not isinstance(name, str) or not isinstance(num_shards, int) or contract.parse_shard_file(name) or "/" in name:
-        raise DataSetError(
-            f"{files.join(directory, contract.info_file(split))}: is damaged; run again to write it anew"
-        )
-    clips = _by_ledger(directory, name, split, num_shards)
-    if clips is None:
-        clips = _by_states(directory, split)
-    return Split(directory, name, split, num_shards, clips)
+    info = read_object(files.join(directory, contract.info_file(split)))
+    path = files.join(directory, contract.info_file(split))
+    known = name_and_shards(settings or info or {})
+    if known is None:
+        raise DataSetError(f"{path}: is damaged; run again to write it anew")
+    _check_info(info or {}, path)
+    name, num_shards = known
+    states = _states(directory, split, num_shards)
+    ledger = _by_ledger(directory, name, split, num_shards)
+    if ledger is not None and not _are_ahead(states, planned(directory, split), len(ledger)):
+        return Split(directory, name, split, num_shards, ledger, info is not None and "num_asked" in info)
+    return Split(directory, name, split, num_shards, _by_states(states), is_finished=False)
+
+
+def name_and_shards(known: Mapping[str, Any]) -> tuple[str, int] | None:
+    """Returns a data set's name and a split's number of shards by its metadata or settings; None if they can't be."""
+    name, num_shards = known.get("name"), known.get("shards", known.get("num_shards"))
+    if not isinstance(name, str) or "/" in name or contract.parse_shard_file(name):
+        return None
+    if type(num_shards) is not int or not 0 < num_shards <= _MAX_SHARDS:  # nor is `true` a number
+        return None
+    return name, num_shards
+
+
+def _check_info(info: Mapping[str, Any], path: str) -> None:
+    """Raises `DataSetError` where metadata has values of other types than readers of it take for granted."""
+    within = {f"configuration.{key}": value for key, value in _object(info.get("configuration")).items()}
+    for name, value in (*info.items(), *within.items()):
+        kinds = _INFO_TYPES.get(name.removeprefix("configuration."))
+        if kinds and not isinstance(value, kinds):
+            raise DataSetError(f"{path}: {name} can't be {value!r:.50}; run again to write it anew")
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+# -- By the ledger -----------------------------------------------------------------------------------------------------
 
 
 def _by_ledger(directory: str, name: str, split: str, num_shards: int) -> pa.Table | None:
@@ -151,13 +206,44 @@ def _by_ledger(directory: str, name: str, split: str, num_shards: int) -> pa.Tab
         raise DataSetError(f"{path}: is damaged: {error}; run again, which writes it anew") from error
     if not clips.schema.equals(SCHEMA):
         raise DataSetError(f"{path}: has other columns than a ledger")
+    _check_clips(clips, path)
     shards, positions, sizes = (clips[column].to_numpy() for column in ("shard", "position", "bytes"))
-    if len(shards) and not -1 <= shards.min() <= shards.max() < num_shards:
+    if len(shards) and shards.max() >= num_shards:
         raise DataSetError(f"{path}: has rows that are of none of the {num_shards} shards; run again to write it anew")
     offsets = _offsets(shards, positions, sizes)
-    shard_files = pa.array([contract.shard_file(name, split, shard, num_shards) for shard in range(num_shards)] + [""])
-    of_row = pa.array(np.where(offsets < 0, num_shards, shards))
-    return clips.append_column("file", shard_files.take(of_row)).append_column("offset", pa.array(offsets))
+    there, of_row = np.unique(np.where(offsets < 0, -1, shards), return_inverse=True)
+    shard_files = [contract.shard_file(name, split, int(shard), num_shards) if shard >= 0 else "" for shard in there]
+    clips = clips.append_column("file", pa.array(shard_files, pa.string()).take(pa.array(of_row)))
+    clips = clips.append_column("offset", pa.array(offsets))
+    for column, kind in _QUALITIES.items():
+        clips = clips.append_column(column, pa.nulls(len(clips), kind))
+    return clips
+
+
+def _check_clips(clips: pa.Table, path: str) -> None:
+    """Raises `DataSetError` where rows hold what no run writes, of which sums and times can't be made."""
+
+    def damaged(what: str) -> DataSetError:
+        return DataSetError(f"{path}: is damaged: {what}; run again, which writes it anew")
+
+    for column in SCHEMA.names:
+        if clips[column].null_count:
+            raise damaged(f"{column} is missing in {clips[column].null_count} rows")
+    for column, (least, most) in _LIMITS.items():
+        values = clips[column].to_numpy()
+        if len(values) and not least <= values.min() <= values.max() <= most:
+            wrong = values[~((values >= least) & (values <= most))][0]
+            raise damaged(f"{column} can't be {wrong}")
+    for column, is_right in (("status", ("ok", "failed").__contains__), ("attempted_at", _is_time)):
+        if wrong := [value for value in clips[column].unique().to_pylist() if not is_right(value)]:
+            raise damaged(f"{column} can't be {wrong[0]!r:.50}")
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return not text or datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def _offsets(shards: np.ndarray, positions: np.ndarray, sizes: np.ndarray) -> np.ndarray:
@@ -179,14 +265,52 @@ def _offsets(shards: np.ndarray, positions: np.ndarray, sizes: np.ndarray) -> np
     return offsets
 
 
-def _by_states(directory: str, split: str) -> pa.Table:
+# -- By states ---------------------------------------------------------------------------------------------------------
+
+
+def _states(directory: str, split: str, num_shards: int) -> list[str]:
+    """Returns where the states of a split's shards are, as far as there are some."""
     state_dir = files.join(directory, contract.STATE_DIR)
-    rows: list[dict[str, Any]] = []
-    for name in files.names(state_dir):
-        parsed = parse_state_name(name)
-        if parsed and parsed[0] == split and (read := read_state_rows(files.join(state_dir, name))):
-            rows += read[1]
-    return pa.Table.from_pylist([{name: row.get(name) for name in _STATE_SCHEMA.names} for row in rows], _STATE_SCHEMA)
+    parsed = ((name, parse_state_name(name)) for name in files.names(state_dir))
+    return [files.join(state_dir, name) for name, of in parsed if of and (of[0], of[2]) == (split, num_shards)]
+
+
+def planned(directory: str, split: str) -> int:
+    """Returns how many clips of a split the last run asks for; 0 where nobody wrote that down."""
+    plan = _object(read_object(files.join(directory, contract.STATE_DIR, PLAN_FILE)))
+    asked = _object(_object(plan.get("splits")).get(split)).get("asked")
+    return asked if type(asked) is int else 0
+
+
+def _are_ahead(states: Sequence[str], asked: int, rows: int) -> bool:
+    """Whether a job has gone on since it wrote a ledger of that many rows, or is about to."""
+    if not states:
+        return False  # they were left behind when the data set was copied
+    with ThreadPoolExecutor(_AT_A_TIME) as threads:
+        heads = [head for head in threads.map(read_state_head, states) if head]
+    if not all(head.get("sealed") and not head.get("work") for head in heads):
+        return True
+    return max(asked, sum(head.get("asked") or 0 for head in heads)) > rows
+
+
+def _by_states(states: Sequence[str]) -> pa.Table:
+    with ThreadPoolExecutor(_AT_A_TIME) as threads:
+        return pa.concat_tables([_STATE_SCHEMA.empty_table(), *threads.map(_read_state, states)])
+
+
+def _read_state(path: str) -> pa.Table:
+    """Returns a state's rows as a table of `_STATE_SCHEMA`, of which columns take a tenth of what JSON takes."""
+    _, columns = read_state_columns(path) or ({}, {})
+    if not columns:
+        return _STATE_SCHEMA.empty_table()
+    count = len(columns["clip_id"])
+    try:
+        arrays = [pa.array(columns.get(field.name, [None] * count), field.type) for field in _STATE_SCHEMA]
+    except (pa.ArrowException, OverflowError, TypeError) as error:
+        raise DataSetError(f"{path}: is damaged: {error}; run again to make its shard anew") from error
+    clips = pa.table(arrays, schema=_STATE_SCHEMA)
+    _check_clips(clips, path)
+    return clips
 
 
 def _place_by_state(split: Split, row: Mapping[str, Any]) -> dict[str, Any] | None:

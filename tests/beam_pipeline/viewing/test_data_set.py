@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from beam_pipeline.clips import ClipError
-from beam_pipeline.ledger import read_state, state_path, write_state
+from beam_pipeline.ledger import SCHEMA, read_state, state_path, write_state
 from beam_pipeline.tfrecord import read_records
 from beam_pipeline.viewing.clip_record import id_of
 from beam_pipeline.viewing.data_set import DataSetError, find_clip, open_data_set, read_clip
@@ -59,6 +62,37 @@ def test_a_record_that_a_job_has_moved_since_is_found_where_it_is_now(data_set: 
     write_state(path, replace(state, sealed=False, rows=moved))
     (folder / row["file"]).rename(folder / "state" / "moved.partial")
     assert read_clip(split, row).clip_id == RIGHT[0]
+
+
+def test_a_split_that_is_being_made_has_the_columns_of_one_that_is_finished(data_set: Path, tmp_path: Path) -> None:
+    folder = copied(data_set, tmp_path / "copy", "*-val.*", "*-val-*tfrecord*")
+    shutil.copytree(data_set / "state", folder / "state", dirs_exist_ok=True)
+    train, val = open_data_set(str(folder))
+    assert (train.is_finished, val.is_finished) == (True, False)
+    assert pa.concat_tables([train.clips, val.clips]).num_rows == 5
+
+
+@pytest.mark.parametrize("how", ["unsealed", "asked for", "planned"])
+def test_a_job_that_goes_on_with_a_finished_split_is_seen_by_its_states(
+    how: str, data_set: Path, tmp_path: Path
+) -> None:
+    folder = copied(data_set, tmp_path / "copy")
+    (finished,) = open_data_set(str(folder), ["train"])
+    assert finished.is_finished
+    path = state_path(str(folder), "train", 0, finished.num_shards)
+    state = read_state(path)
+    assert state
+    if how == "planned":
+        plan = json.loads((folder / "state" / "plan.json").read_text())
+        plan["splits"]["train"]["asked"] += 1
+        (folder / "state" / "plan.json").write_text(json.dumps(plan))
+    else:
+        more = replace(state.rows[0], row=replace(state.rows[0].row, clip_id="more"))
+        rows, asked = (*state.rows, more), state.asked + (how == "asked for")
+        write_state(path, replace(state, sealed=how != "unsealed", asked=asked, rows=rows))
+    (going,) = open_data_set(str(folder), ["train"])
+    assert not going.is_finished
+    assert ("more" in going.clips["clip_id"].to_pylist()) == (how != "planned")
 
 
 def test_the_folder_above_the_only_data_set_will_do(data_set: Path) -> None:
@@ -137,3 +171,59 @@ def test_a_damaged_ledger_is_an_error(damage: str, data_set: Path, tmp_path: Pat
         (folder / "info-val.json").write_text('{"name": "../../looked", "num_shards": 1}')
     with pytest.raises(DataSetError, match=r"is damaged|has other columns than a ledger"):
         open_data_set(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("duration_s", math.inf),
+        ("duration_s", math.nan),
+        ("duration_s", -1.0),
+        ("start_s", math.nan),
+        ("bytes", 1 << 62),
+        ("position", -2),
+        ("label", None),
+        ("reason", None),
+        ("status", "done"),
+        ("attempted_at", "yesterday"),
+        ("attempted_at", "2026-11-30"),
+    ],
+)
+@pytest.mark.parametrize("by_states", [False, True])
+def test_a_value_that_no_run_writes_is_named(
+    column: str, value: object, by_states: bool, data_set: Path, tmp_path: Path
+) -> None:
+    folder = copied(data_set, tmp_path / "copy", *(["clips-val*"] if by_states else []))
+    if by_states:
+        (path,) = (folder / "state").glob("val-*.json")
+        state = read_state(str(path))
+        assert state
+        first, *others = state.rows
+        rows = (replace(first, row=replace(first.row, **{column: value})), *others)  # type: ignore[arg-type]
+        write_state(str(path), replace(state, rows=rows))
+    else:
+        path = folder / "clips-val.parquet"
+        rows_there = pq.read_table(path).to_pylist()
+        pq.write_table(pa.Table.from_pylist([rows_there[0] | {column: value}, *rows_there[1:]], SCHEMA), path)
+    with pytest.raises(DataSetError, match=f"{path}: is damaged: {column} (can't be|is missing in 1 rows)"):
+        open_data_set(str(folder), ["val"])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("configuration", [1]), ("config", 3), ("flow", "tvl1"), ("frame_rate", "25"), ("version", None)],
+)
+def test_metadata_of_another_type_is_named(key: str, value: object, data_set: Path, tmp_path: Path) -> None:
+    folder = copied(data_set, tmp_path / "copy")
+    path = folder / "info-val.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(DataSetError, match=rf"{path}: {key} can't be .*; run again to write it anew"):
+        open_data_set(str(folder), ["val"])
+
+
+@pytest.mark.parametrize("num_shards", [True, 0, -1, 10**7, "2", None])
+def test_a_number_of_shards_that_can_not_be_is_damage(num_shards: object, data_set: Path, tmp_path: Path) -> None:
+    folder = copied(data_set, tmp_path / "copy", "state")
+    (folder / "info-val.json").write_text(json.dumps({"name": "looked", "num_shards": num_shards}))
+    with pytest.raises(DataSetError, match="is damaged"):
+        open_data_set(str(folder), ["val"])
