@@ -62,8 +62,14 @@ def views_of(asked: argparse.Namespace, trained: Sequence[Trained]) -> dict[str,
       ValueError: the streams were trained on other views.
     """
     found = [one.settings or Settings("", "", one.stream, ()) for one in trained]
-    if len({(one.num_frames, one.stride, one.shorter_side, one.crop_size) for one in found}) > 1:
-        raise ValueError("--weights: the streams differ in num_frames, stride, shorter_side or crop_size")
+    if len({(one.stride, one.shorter_side, one.crop_size) for one in found}) > 1:
+        raise ValueError(
+            "--weights: the streams differ in stride, shorter_side or crop_size, so they see different things"
+        )
+    if asked.num_clips and not asked.num_frames and len({one.num_frames for one in found}) > 1:
+        raise ValueError(
+            "--weights: the streams were trained on windows of different lengths; give one by --num_frames"
+        )
     first = found[0]
     window = {"num_frames": asked.num_frames or first.num_frames, "num_clips": asked.num_clips}
     return {

@@ -12,7 +12,11 @@ from examples.i3d import demo
 
 @pytest.fixture
 def one_lesson(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo, "LESSONS", {"flow": demo.Lesson("flow", num_frames=2, steps=1, least=1.01)})
+    monkeypatch.setattr(
+        demo,
+        "LESSONS",
+        {"flow": demo.Lesson("flow", num_frames=2, batch_size=2, learning_rate=0.01, steps=1, least=1.01)},
+    )
 
 
 @pytest.mark.usefixtures("one_lesson")
