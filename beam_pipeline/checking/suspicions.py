@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ import pyarrow.compute as pc
 
 from beam_pipeline.checking.enrichment import Enriched, enriched
 from beam_pipeline.summary import plural
+from beam_pipeline.web import without_secrets
 
 _SHOWN = 5  # of one kind
 _WINDOWS = 500  # that the time of all attempts is divided into, at most
@@ -25,7 +27,7 @@ class Suspicion:
     """Something that looks wrong.
 
     Attributes:
-      kind: `class`, `folder`, `shard`, `time`, `overlap`, `labels` or `reader`.
+      kind: `records`, `class`, `folder`, `shard`, `time`, `overlap`, `labels` or `reader`.
       split: the split's name; empty where it is of several.
       what: a line for people.
       p: the probability of that by chance, corrected for the number of groups; None where nothing is left to chance.
@@ -47,9 +49,18 @@ def suspicions(clips: pa.Table) -> list[Suspicion]:
     found: list[Suspicion] = []
     for split in sorted(set(tried["split"].to_pylist())):
         of_split = tried.filter(pc.equal(tried["split"], split))
+        found += _nothing_made(split, of_split)
         found += _gathered(split, of_split)
         found += _bursts(split, of_split)
     return [*found, *_overlaps(tried), *_label_gaps(tried)]
+
+
+def _nothing_made(split: str, clips: pa.Table) -> Iterator[Suspicion]:
+    """Yields that all clips failed: then none fails more often than the others."""
+    if not pc.any(pc.equal(clips["status"], "ok")).as_py():
+        reason, count = Counter(clips["reason"].to_pylist()).most_common(1)[0]
+        what = f"there is no record of {plural(len(clips), 'clip')}: {count:,} are {reason}"
+        yield Suspicion("records", split, what)
 
 
 def _gathered(split: str, clips: pa.Table) -> Iterator[Suspicion]:
@@ -62,8 +73,13 @@ def _gathered(split: str, clips: pa.Table) -> Iterator[Suspicion]:
     yield from _say(split, "shard", "of shard {}", "failed", enriched(clips["shard"].to_numpy(), failed))
     uris = clips["source_uri"].to_numpy(zero_copy_only=False).astype(str)
     has_file = uris != ""  # of a clip without one nobody knows where it should have been
-    folders = np.array([uri.rpartition("/")[0] for uri in uris[has_file].tolist()])
+    folders = np.array([_folder(uri) for uri in uris[has_file].tolist()])
     yield from _say(split, "folder", "from {}", "failed", enriched(folders, failed[has_file]))
+
+
+def _folder(uri: str) -> str:
+    """Returns where a clip's file is, without what may be a secret in the address of one of the web."""
+    return without_secrets(uri).rpartition("/")[0]
 
 
 def _say(split: str, kind: str, group: str, verb: str, found: Sequence[Enriched]) -> Iterator[Suspicion]:
@@ -80,7 +96,11 @@ def _percent(rate: float) -> str:
 
 
 def _bursts(split: str, clips: pa.Table) -> Iterator[Suspicion]:
-    """Yields times in which clips fail for one reason more often than at others."""
+    """Yields times in which clips fail for one reason more often than at others.
+
+    Of clips that were tried once: a rerun tries again only what has failed, and a failure among those is no surprise.
+    """
+    clips = clips.filter(pc.equal(clips["attempts"], 1))
     times = clips["attempted_at"].to_pylist()
     places = np.array([place for place, time in enumerate(times) if time], np.int64)
     if not len(places):

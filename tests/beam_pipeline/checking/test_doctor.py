@@ -66,10 +66,11 @@ def test_a_data_set_without_a_record_is_looked_at_by_its_ledger(
 ) -> None:
     (tmp_path / "store").mkdir()
     made = make(tmp_path / "out", tmp_path / "store", {"train": TRAIN})
-    assert cli.main(["doctor", str(made)]) == 0
+    assert cli.main(["doctor", str(made)]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].endswith("4 clips asked for, 0 records, 0 of which were read")
     assert lines[2] == "No record: nothing to try public readers on, or to compare with I3D's"
+    assert lines[-1] == "  train: there is no record of 4 clips: 3 are not_found"
 
 
 def test_what_is_no_data_set_is_a_bad_request(made: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,6 +29,7 @@ def ledger(num: int = 4000, split: str = "train", failing: float = 0.03, first: 
             label=f"label {label}",
             label_index=label,
             split=split,
+            attempts=1,
             attempted_at=(BEGIN + timedelta(seconds=n)).isoformat(),
             source_uri=f"store/archive_{chance.integers(NUM_FOLDERS)}/{n}.mp4",
             shard=int(chance.integers(NUM_SHARDS)),
@@ -80,6 +81,30 @@ def test_a_burst_of_one_reason_is_told_with_its_time() -> None:
     (found,) = told(worsened(lambda n, _: 1200 <= n < 1320, "network"))
     assert found.kind == "time"
     assert "tried from 2026-01-01 00:20:00Z to 2026-01-01 00:22:00Z are network, of the others 0 %" in found.what
+
+
+def test_a_rerun_of_what_failed_is_no_burst() -> None:
+    rows = ledger(failing=0.1)
+    again = [n for n, row in enumerate(rows) if row.status == "failed"]
+    for n, place in enumerate(again):
+        tried = (BEGIN + timedelta(days=1, seconds=n)).isoformat()
+        rows[place] = replace(rows[place], attempts=2, attempted_at=tried)
+    assert told(rows) == []
+
+
+def test_a_split_without_a_record_is_told_with_the_main_reason() -> None:
+    rows = [failed(row, "not_found" if n % 4 else "unreadable") for n, row in enumerate(ledger(400))]
+    (found,) = told(rows)
+    assert (found.kind, found.split) == ("records", "train")
+    assert found.what == "there is no record of 400 clips: 300 are not_found"
+
+
+def test_a_folder_of_the_web_is_told_without_secrets() -> None:
+    address = "https://user:secret@host/part_{}/{}?token=a/secret"
+    rows = [replace(row, source_uri=address.format(n % 10, n)) for n, row in enumerate(ledger(failing=0))]
+    (found,) = told([failed(row) if "part_3/" in row.source_uri else row for row in rows])
+    assert found.kind == "folder"
+    assert "from https://host/part_3 failed" in found.what
 
 
 def test_records_of_a_class_that_are_short_are_told() -> None:
