@@ -12,6 +12,7 @@ from beam_pipeline.inspecting.rows import FLAGS, Rows
 
 _BINS = 24
 _BEYOND_PERCENTILE = 99.5  # a few clips far out would leave all others in one bar
+_FEWEST_FOR_BEYOND = 200  # of which one is the half per cent that is beyond
 _THIN = 0.5  # of the median class
 _SIZES = 6
 
@@ -119,7 +120,9 @@ def histogram(values: np.ndarray) -> dict[str, Any]:
       `beyond`: how many values lie behind the last bar; `median`.
     """
     values = values[~np.isnan(values)]
-    low, high = float(values.min()), float(np.percentile(values, _BEYOND_PERCENTILE))
+    low, high = float(values.min()), float(values.max())
+    if len(values) >= _FEWEST_FOR_BEYOND:
+        high = float(np.percentile(values, _BEYOND_PERCENTILE))
     high = max(high, low)
     step = _round_up((high - low) / _BINS) if high > low else _round_up(max(abs(high), 1e-3) / _BINS)
     start = math.floor(low / step + 1e-9) * step

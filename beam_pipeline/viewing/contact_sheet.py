@@ -20,6 +20,7 @@ _HEADER, _CAPTION, _SOUND = 64, 30, 34
 _CARD_WIDTH = 632
 _THUMB_HEIGHT = 66  # about: as many thumbnails as come nearest to it fill the width
 _MOST_THUMBS = 16
+_MOST_HEIGHT = 2 * _THUMB_HEIGHT  # of frames that are taller than others' a page would be, too
 _WHEEL = 46
 
 _LEAST_ID = 60  # with less room beside the label an id is left out
@@ -78,11 +79,15 @@ def card_of(clip: ClipRecord, flags: Sequence[str] = ()) -> Card:
 
 
 def _thumbnails(aspect: float) -> tuple[int, tuple[int, int]]:
-    """Returns how many thumbnails of width/height `aspect` fill a card's width, and their (width, height) in pixels."""
+    """Returns how many thumbnails of width/height `aspect` fill a card's width, and their (width, height) in pixels.
+
+    Those of very tall frames are so narrow, at the height that a sheet has room for, that they leave some of it empty.
+    """
     count = round((_CARD_WIDTH + _GAP) / (_THUMB_HEIGHT * aspect + _GAP))
     count = min(max(count, 1), _MOST_THUMBS)
     width_px = (_CARD_WIDTH - (count - 1) * _GAP) * _SCALE // count
-    return count, (width_px, max(1, round(width_px / aspect)))
+    height_px = min(round(width_px / aspect), _MOST_HEIGHT * _SCALE)
+    return count, (min(width_px, max(1, round(height_px * aspect))), max(1, height_px))
 
 
 def _shrink(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -299,7 +299,7 @@ def _by_states(states: Sequence[str]) -> pa.Table:
 
 
 def _read_state(path: str) -> pa.Table:
-    """Returns a state's rows as a table of `_STATE_SCHEMA`, of which columns take a tenth of what JSON takes."""
+    """Returns a state's rows as a table of `_STATE_SCHEMA`."""
     _, columns = read_state_columns(path) or ({}, {})
     if not columns:
         return _STATE_SCHEMA.empty_table()

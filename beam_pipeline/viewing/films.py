@@ -70,7 +70,8 @@ def write_film(
         "webm": {},
         "gif": {"final_delay": str(max(_GIF_LEAST_TICKS, round(1 / frame_rate / _GIF_TICK)))},
     }
-    with _libav_errors(), av.open(os.fspath(path), "w", format=form, options=options[form]) as container:
+    path = os.path.abspath(path)  # noqa: PTH100 - libav takes `x:y/z` for an address of the protocol x
+    with _libav_errors(), av.open(path, "w", format=form, options=options[form]) as container:
         if form == "gif":
             _write_gif(container, pictures, frame_rate, first.shape)
         else:

@@ -114,6 +114,11 @@ def test_every_value_is_in_one_bar_or_beyond(values: list[float]) -> None:
     assert shown["start"] <= min(values) + 1e-6 * max(1.0, max(map(abs, values)))
 
 
+def test_of_a_few_values_none_is_beyond() -> None:
+    shown = histogram(np.array([0, 48.2]))
+    assert (shown["beyond"], sum(shown["counts"])) == (0, 2)
+
+
 def test_bars_are_of_a_round_width_and_what_is_far_out_is_counted_apart() -> None:
     shown = histogram(np.concatenate([np.linspace(0, 9.9, 999), [1e6]]))
     assert (shown["start"], shown["step"], shown["beyond"]) == (0.0, 0.5, 1)

@@ -97,3 +97,11 @@ def test_overwrite_replaces_what_is_there(data_set: Path, tmp_path: Path) -> Non
     (tmp_path / "there.mp4").write_bytes(b"mine")
     assert main(["clip", str(data_set), DOWN[0], str(tmp_path / "there.mp4"), "--overwrite"]) == 0
     assert streams(tmp_path / "there.mp4")
+
+
+def test_a_colon_in_a_folders_name_is_no_protocol(
+    data_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["clip", str(data_set), DOWN[0], "x:y/out.mp4"]) == 0
+    assert streams(tmp_path / "x:y" / "out.mp4")

@@ -75,6 +75,14 @@ def test_any_number_of_frames_can_be_drawn(num_frames: int) -> None:
     assert has(sheet([record("a", PAINT["green"], num_frames, flow=num_frames > 1)]), PAINT["green"])
 
 
+@pytest.mark.parametrize("size", [(4000, 1), (1, 4000), (4000, 40)])
+def test_frames_of_no_sensible_shape_leave_a_sheet_its_size(size: tuple[int, int]) -> None:
+    usual = sheet([record("a", flow=False, sound=False, size=(64, 36))])
+    picture = sheet([record("a", flow=False, sound=False, size=size)])
+    assert picture.shape[1] == usual.shape[1]
+    assert picture.shape[0] < usual.shape[0] + 200
+
+
 def test_clips_of_several_shapes_share_a_sheet() -> None:
     picture = sheet([record("a", PAINT["red"]), record("b", PAINT["blue"], size=(80, 40))])
     assert has(picture, PAINT["red"])
