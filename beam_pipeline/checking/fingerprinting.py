@@ -24,9 +24,15 @@ _DIGEST_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class SplitFingerprint:
-    """A split: clips with a record, clips asked for, classes of these records, hours of footage, and their digest."""
+    """A split: clips with a record, clips asked for, classes of these records, hours of footage, and their digest.
+
+    `finished` is whether no job is at work on it or was stopped, `complete` whether all that its annotations list has
+    been asked for and tried.
+    """
 
     split: str
+    finished: bool
+    complete: bool
     clips: int
     asked: int
     classes: int
@@ -55,9 +61,12 @@ class Fingerprint:
         lines = [f"{name} {self.version}, made with kinetics-tfrecords"]
         for split in self.splits:
             share = f" of {split.asked:,} asked for ({split.clips / split.asked:.1%})" if split.asked else ""
+            part = "" if split.complete else ", though only a part of its list was asked for, or done"
+            if not split.finished:
+                share, part = " so far", ", NOT FINISHED: it will have another digest"
             lines.append(
                 f"{split.split}: {plural(split.clips, 'clip')}{share}, {split.classes:,} classes, "
-                f"{split.hours:,.4g} hours; blake2b {split.digest}"
+                f"{split.hours:,.4g} hours{part}; blake2b {split.digest}"
             )
         return "\n".join([*lines, *self.settings, f"in all: blake2b {self.digest}"])
 
@@ -77,11 +86,12 @@ def fingerprint(folder: str, splits: Sequence[str] = ()) -> Fingerprint:
       DataSetError: there is none, or its ledger is damaged.
       CorruptRecordError, OSError: a shard can't be read.
     """
-    opened = open_data_set(folder, splits)
+    opened = sorted(open_data_set(folder, splits), key=lambda split: split.split)  # in whatever order they are given
     directory = opened[0].directory
-    info = read_object(files.join(directory, contract.info_file(opened[0].split))) or {}
+    infos = [read_object(files.join(directory, contract.info_file(split.split))) or {} for split in opened]
+    info = next(filter(None, infos), {})
     labels = files.read_whole(files.join(directory, contract.LABELS_FILE)) or b""
-    parts = tuple(_of_split(split) for split in opened)
+    parts = tuple(_of_split(split, bool(info.get("complete"))) for split, info in zip(opened, infos, strict=True))
     whole = "".join(f"{part.split}\t{part.digest}\n" for part in parts).encode() + labels
     return Fingerprint(
         name=opened[0].name,
@@ -93,7 +103,7 @@ def fingerprint(folder: str, splits: Sequence[str] = ()) -> Fingerprint:
     )
 
 
-def _of_split(split: Split) -> SplitFingerprint:
+def _of_split(split: Split, complete: bool) -> SplitFingerprint:
     checksums = read_marks(split, with_hashes=False).checksums
     made = np.flatnonzero(split.clips["offset"].to_numpy() >= 0)
     records = split.clips.take(made)
@@ -104,6 +114,8 @@ def _of_split(split: Split) -> SplitFingerprint:
     )
     return SplitFingerprint(
         split=split.split,
+        finished=split.is_finished,
+        complete=split.is_finished and complete,
         clips=len(made),
         asked=len(split.clips),
         classes=len(pc.unique(records["label_index"].filter(pc.greater_equal(records["label_index"], 0)))),

@@ -18,7 +18,7 @@ def write_store(folder: Path, clips: Sequence[Clip]) -> None:
         write_clip(folder / f"{video_id}_{start_s:06d}_{start_s + 1:06d}.mp4", hue=n * 37)
 
 
-def make(folder: Path, store: Path, splits: Mapping[str, Sequence[Clip]], *settings: str) -> Path:
+def make(folder: Path, store: Path, splits: Mapping[str, Sequence[Clip]], *settings: str, shards: int = 2) -> Path:
     """Makes a data set of clips of a second; returns the folder of its version."""
     words = ["name=tiny", f"source.store={store}", "encode.shorter_side=32", "workers=1", *settings]
     folder.mkdir(parents=True, exist_ok=True)
@@ -26,6 +26,6 @@ def make(folder: Path, store: Path, splits: Mapping[str, Sequence[Clip]], *setti
         rows = [f"{label},{video_id},{start_s},{start_s + 1},{split}" for video_id, start_s, label in clips]
         path = folder / f"{split}.csv"
         path.write_text("\n".join(["label,youtube_id,time_start,time_end,split", *rows]) + "\n")
-        words += [f"splits.{split}.annotations={path}", f"splits.{split}.shards=2"]
+        words += [f"splits.{split}.annotations={path}", f"splits.{split}.shards={shards}"]
     run(load_config(None, words, str(folder)))
     return folder / "tiny" / "1.0.0"

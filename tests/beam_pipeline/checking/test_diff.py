@@ -73,7 +73,9 @@ def test_a_data_set_is_the_same_as_its_copy_in_other_shards(
         folder / "store",
         {"train": [*SAME, GONE, MOVED, RENAMED, SHORTER, REPAINTED, FAILING], "val": [("val", 0, "yoga")]},
         "workers=2",
+        shards=5,
     )
+    assert len(list(copy.glob("*-train.tfrecord-*"))) == 5
     status, text = compared(capsys, str(a), str(copy))
     assert status == 0
     assert text.splitlines()[2] == "        9 the same, byte for byte"
@@ -163,6 +165,38 @@ def test_a_fingerprint_changes_with_a_record_and_not_with_what_failed(
     assert digests(more_failed) == digests(a)
     assert digests(fewer)[0] != digests(a)[0]
     assert digests(fewer)[1] == digests(a)[1]
+
+
+def test_a_fingerprint_does_not_depend_on_the_order_of_splits(a: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    told = []
+    for order in (["train", "val"], ["val", "train"], []):
+        words = [word for split in order for word in ("--split", split)]
+        assert cli.main(["fingerprint", str(a), *words]) == 0
+        told.append(capsys.readouterr().out)
+    assert told[0] == told[1] == told[2]
+
+
+def test_a_fingerprint_of_what_is_not_finished_says_so(
+    a: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    part = tmp_path / "part"
+    shutil.copytree(a, part)
+    for name in ("clips-train.parquet", "info-train.json", "index-train.npz"):
+        (part / name).unlink()
+    assert cli.main(["fingerprint", str(part)]) == 0
+    train, val = capsys.readouterr().out.splitlines()[1:3]
+    assert train.startswith("train: 9 clips so far, 2 classes")
+    assert "NOT FINISHED: it will have another digest; blake2b " in train
+    assert val.startswith("val: 0 clips of 1 asked for")
+
+
+def test_a_fingerprint_of_a_limited_run_says_so(a: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    part = tmp_path / "part"
+    shutil.copytree(a, part)
+    path = part / "info-val.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"complete": False}))
+    assert cli.main(["fingerprint", str(part)]) == 0
+    assert "hours, though only a part of its list was asked for, or done; blake2b" in capsys.readouterr().out
 
 
 def test_a_fingerprint_is_a_few_lines_to_quote(a: Path, capsys: pytest.CaptureFixture[str]) -> None:
