@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -38,23 +39,32 @@ def build(root: beam.Pipeline, directory: str, shards: Sequence[Shard], frames: 
     (
         root
         | "Shards" >> beam.Create(shards, reshuffle=True)
-        | "Check" >> beam.Map(check, directory, frames, code_digest()).with_output_types(tuple[str, str])
+        | "Check"
+        >> beam.Map(check, directory, frames, code_digest(), uuid.uuid4().hex).with_output_types(tuple[str, str])
         | "In one file" >> beam.GroupByKey()
         | "Report" >> beam.MapTuple(functools.partial(_write_report, report))
     )
 
 
-def check(shard: Shard, directory: str, frames: Frames, code: str) -> tuple[str, str]:
-    """Reads one shard; returns what was found as JSON, under one key for all."""
+def check(shard: Shard, directory: str, frames: Frames, code: str, job: str) -> tuple[str, str]:
+    """Reads one shard; returns what was found as JSON, under one key for all.
+
+    Args:
+      shard: which one.
+      directory: of the version of the data set.
+      frames: which images are decoded.
+      code: digest of the code that the job was started with.
+      job: its id, for a worker that outlives it: the next one reads all anew.
+    """
     check_same_code(code)
     split, number = shard
-    claims = dataclasses.replace(_opened(directory, split).claims(number), frames=frames)
+    claims = dataclasses.replace(_opened(directory, split, job).claims(number), frames=frames)
     return "", report_line(split, number, check_shard(claims))
 
 
 @functools.lru_cache(maxsize=1)
-def _opened(directory: str, split: str) -> OpenedSplit:
-    """Reads what lies beside a split's shards, once a process, not once a shard."""
+def _opened(directory: str, split: str, _job: str) -> OpenedSplit:
+    """Reads what lies beside a split's shards, once a process and job, not once a shard."""
     return open_split(directory, split)
 
 

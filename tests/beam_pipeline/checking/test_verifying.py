@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,11 +18,13 @@ import pytest
 import simplejpeg
 
 from beam_pipeline import cli
+from beam_pipeline.checking import verify_graph
 from beam_pipeline.checking.image_check import Frames
 from beam_pipeline.checking.marking import mark
 from beam_pipeline.checking.opened_split import describe
 from beam_pipeline.checking.record_check import Described, wrong_with
 from beam_pipeline.checking.shard_check import verify_shard
+from beam_pipeline.checking.verify_graph import read_report
 from beam_pipeline.checking.verifying import Verified, pool_reader, verify
 from beam_pipeline.config import load_config
 from beam_pipeline.job import RunError
@@ -303,6 +306,18 @@ def reorder_labels(there: DataSet) -> None:
 
 
 SHARD, SHARDS = "tiny-train.tfrecord-00000-of-00002", {f"tiny-train.tfrecord-0000{n}-of-00002" for n in range(2)}
+
+
+def test_a_worker_that_outlives_a_job_reads_all_anew_for_the_next(there: DataSet, tmp_path: Path) -> None:
+    def told_by_workers(report: Path) -> list[str]:
+        pipeline = beam.Pipeline(runner="DirectRunner")  # whose workers are this process
+        verify_graph.build(pipeline, str(there.out), [("train", 0), ("train", 1)], "none", str(report))
+        pipeline.run().wait_until_finish()
+        return [problem.what for found in read_report(str(report)).values() for problem in found.problems]
+
+    assert told_by_workers(tmp_path / "before") == []
+    change_the_ledger(there)
+    assert "has num_frames 9, expected 25: run again, which writes it anew" in told_by_workers(tmp_path / "after")
 
 
 @pytest.mark.parametrize(
