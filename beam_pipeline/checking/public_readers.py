@@ -70,6 +70,7 @@ READERS = (
         lists=(_FRAMES, _FLOW),
         images=(contract.IMAGE_ENCODED, contract.FLOW_ENCODED),
         remarks=(
+            "runs on TensorFlow 1 alone (tf.contrib.data.parallel_interleave): later ones take its specification",
             "looks for files named kinetics_700_<split>_25fps_rgb_flow-*-of-*: link the shards under such names",
             "gives labels as one of 700, and flow in pixels as if the bound were 20",
         ),
@@ -89,7 +90,10 @@ READERS = (
         context=(_LABELS,),
         lists=(_FLOW,),
         images=(contract.FLOW_ENCODED,),
-        remarks=("gives flow in units of the bound",),
+        remarks=(
+            "wants is_rgb=None and zero_centering_image=True with it, else it raises ValueError",
+            "gives flow in units of the bound",
+        ),
     ),
     Reader(
         "DMVR add_audio",

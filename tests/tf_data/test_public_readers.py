@@ -1,11 +1,12 @@
 """One record of the job, parsed under the specifications of the public readers of Kinetics-like records.
 
-The specifications are those of the command `doctor`, which names the source of each. A record that parses here and
-decodes to the right shapes is one that these readers take unchanged.
+The specifications are those of the command `doctor`, and are held against what is in the readers' own sources, which
+stands here once more. A record that parses under them and decodes to the right shapes is one that these readers take.
 """
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from itertools import pairwise
 from pathlib import Path
 
@@ -56,6 +57,38 @@ def estimated_px(test_data: Path) -> np.ndarray:
         luma = read_frames(container, 0, 2_000_000, "true", Encode(shorter_side=HEIGHT), keep_luma=True).luma
     flow = [estimate_flow(*pair, Flow("dis")) for pair in pairwise(luma)]
     return np.clip(flow, -BOUND_PX, BOUND_PX)
+
+
+# What the readers parse, as their sources say: key, kind, dtype, shape of a step. Of the context, then of the lists.
+LABEL = ("clip/label/index", "any", "int64", ())
+FRAMES = ("image/encoded", "steps", "string", ())
+FLOW = ("FORWARD_FLOW/image/encoded", "steps", "string", ())
+SPECIFICATIONS = {
+    "MediaPipe kinetics_dataset": (
+        {
+            ("example/id", "fixed", "string", ()),
+            ("clip/label/string", "fixed", "string", ()),
+            ("clip/label/index", "fixed", "int64", ()),
+        },
+        {FRAMES, FLOW},
+    ),
+    "DMVR add_image, add_label": ({LABEL, ("clip/label/text", "any", "string", ())}, {FRAMES}),
+    "DMVR add_image('FORWARD_FLOW/image/encoded', is_flow=True)": ({LABEL}, {FLOW}),
+    "DMVR add_audio": ({LABEL}, {("WAVEFORM/feature/floats", "any", "float32", ())}),
+    "scenic ViViT": ({LABEL}, {FRAMES}),
+    "scenic MBT": ({LABEL}, {FRAMES, ("melspec/feature/floats", "steps", "float32", (100, 128))}),
+    "tf-models video_input.Decoder": ({LABEL}, {FRAMES}),
+}
+
+
+@pytest.mark.parametrize("name", SPECIFICATIONS)
+def test_a_reader_is_tried_with_what_its_source_parses(name: str) -> None:
+    parsed = [{astuple(each) for each in keys} for keys in (reader(name).context, reader(name).lists)]
+    assert parsed == list(SPECIFICATIONS[name])
+
+
+def test_all_readers_are_compared_with_their_sources() -> None:
+    assert len(SPECIFICATIONS) == len(READERS)
 
 
 def reader(name: str) -> Reader:

@@ -38,6 +38,9 @@ def test_public_readers_read_records_with_all_streams(made: Path, capsys: pytest
         "scenic MBT audiovisual_tfrecord_dataset"
     }
     (mediapipe,) = (reader for reader in readers if "MediaPipe" in reader["reader"])
+    assert mediapipe["remarks"][0].startswith("runs on TensorFlow 1 alone")
+    (flow,) = (reader for reader in readers if "is_flow" in reader["reader"])
+    assert flow["remarks"][0].startswith("wants is_rgb=None and zero_centering_image=True with it")
     assert mediapipe["remarks"][-1] == "so its flow is too large: the bound is 10"
 
 
