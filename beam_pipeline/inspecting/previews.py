@@ -35,15 +35,17 @@ def clip_row(rows: Rows, number: int) -> dict[str, Any]:
     return rows.split.clips.slice(number, 1).to_pylist()[0]
 
 
-def describe_clip(row: dict[str, Any]) -> dict[str, Any]:
+def describe_clip(rows: Rows, number: int) -> dict[str, Any]:
     """Returns a clip's row as the page shows it, as values that JSON knows, with a link to the source if there is one.
 
     Args:
-      row: of `clip_row`.
+      rows: the clip's split.
+      number: of the row.
     """
+    row = clip_row(rows, number)
     shown = {key: row[key] for key in SCHEMA.names}
     shown["source_uri"] = without_secrets(row["source_uri"])
-    return {"row": shown, "link": source_link(row)}
+    return {"row": shown, "link": source_link(row, rows.on_youtube)}
 
 
 def read_record(rows: Rows, number: int) -> ClipRecord:

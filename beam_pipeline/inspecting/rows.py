@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beam_pipeline import files
+from beam_pipeline.inspecting.links import are_on_youtube
 from beam_pipeline.json_files import read_object
 from beam_pipeline.ledger import SCHEMA
 from beam_pipeline.viewing.data_set import Split, open_data_set, planned
@@ -65,6 +66,11 @@ class Rows:
     def ids(self) -> pa.Array:
         """The clips' ids in one piece, for searching."""
         return self.split.clips["clip_id"].combine_chunks()
+
+    @cached_property
+    def on_youtube(self) -> bool:
+        """Whether the clips' videos are there, so that links lead to them."""
+        return are_on_youtube(self.split.clips["video_id"])
 
 
 def read_rows(folder: str, splits: Sequence[str] = ()) -> list[Rows]:

@@ -129,12 +129,12 @@ def clip_columns(rows: Rows, numbers: np.ndarray) -> dict[str, Any]:
             columns[name] = _numbers(rows.numbers[name][numbers], digits)
     without = np.flatnonzero(rows.status[numbers] != 0)
     told = rows.split.clips.select(_OF_FAILED + _OF_LINK).take(pa.array(numbers[without])).to_pylist()
-    columns["failed"] = {int(place): _told(row) for place, row in zip(without, told, strict=True)}
+    columns["failed"] = {int(place): _told(row, rows.on_youtube) for place, row in zip(without, told, strict=True)}
     return columns
 
 
-def _told(row: dict[str, Any]) -> dict[str, Any]:
-    told = {name: row[name] for name in _OF_FAILED} | {"link": source_link(row)}
+def _told(row: dict[str, Any], on_youtube: bool) -> dict[str, Any]:
+    told = {name: row[name] for name in _OF_FAILED} | {"link": source_link(row, on_youtube)}
     return told | {"source_uri": without_secrets(row["source_uri"])}
 
 

@@ -27,7 +27,6 @@ from beam_pipeline.inspecting.page import (
     summary_script,
 )
 from beam_pipeline.inspecting.previews import (
-    clip_row,
     describe_clip,
     describe_record,
     film_of,
@@ -196,7 +195,7 @@ class _Pages:
 
     def clip(self, rows: Rows, number: int) -> dict[str, Any]:
         """Returns all that is known of a clip."""
-        clip = describe_clip(clip_row(rows, number))
+        clip = describe_clip(rows, number)
         if rows.written[number]:
             try:
                 clip |= describe_record(read_record(rows, number))

@@ -16,7 +16,6 @@ import numpy as np
 from beam_pipeline.clips import ClipError
 from beam_pipeline.inspecting.page import ASSETS, as_script, asset, render_page, summaries_of, summary_script
 from beam_pipeline.inspecting.previews import (
-    clip_row,
     describe_clip,
     describe_record,
     film_of,
@@ -114,7 +113,7 @@ def _write_previews(rows: Rows, numbers: Sequence[int], folder: Path, on_preview
     folder.mkdir(parents=True)
 
     def write(number: int) -> None:
-        clip = describe_clip(clip_row(rows, number))
+        clip = describe_clip(rows, number)
         try:
             record = read_record(rows, number)
             film, thumbnail = film_of(record), thumbnail_of(record)

@@ -20,11 +20,11 @@ ROOT = Path(__file__).parents[3]
 HOSTILE_LABEL = '</script><img src=x onerror="window.hacked=1">\'&amp;\u202eevil\u2028'
 # A slash in a file name makes folders of it, and the end of a script.
 HOSTILE_FOLDER = "\"><img src=x onerror=window.hacked=2><script>window.hacked=3</script>'"
-RIGHT = ["-nRSDT1Q2m1_000000_000001", "righttttttt_000002_000003"]
-EVIL = "evil1234567_000000_000001"
-BROKEN = "broken12345_000004_000005"
-MISSING = "missing1234_000006_000007"
-VAL = "silent12345_000000_000001"
+RIGHT = ["-nRSDT1Q2m0_000000_000001", "righttttttw_000002_000003"]
+EVIL = "evil1234560_000000_000001"
+BROKEN = "broken12340_000004_000005"
+MISSING = "missing1230_000006_000007"
+VAL = "silent12340_000000_000001"
 
 
 @pytest.fixture(scope="session")
