@@ -16,13 +16,14 @@ from pathlib import Path
 from beam_pipeline.planning import DEFAULT_SAMPLE
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_STOPPED = 0, 1, 2, 3
+_PREVIEWS = 100
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status: 0 done, 1 failed, 2 a bad request, 3 stopped early on purpose."""
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
-    if rest and arguments.command not in (_run, _fetch, _plan, _verify, _doctor, _diff, _fingerprint):
+    if rest and arguments.command not in _TAKE_BEAM_OPTIONS:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     # Beam warns of parts that are not installed and logs what it raises anyway; importing it may configure the root.
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s: %(message)s", force=True)
@@ -172,7 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     where.add_argument("--out", metavar="DIR", help="write it to a folder that opens without a server")
     inspect.add_argument(
-        "--previews", type=_count, metavar="N", default=100, help="of --out: clips with a film (default: 100)"
+        "--previews", type=_count, metavar="N", help=f"of --out: clips with a film (default: {_PREVIEWS})"
     )
     inspect.add_argument("--overwrite", action="store_true", help="of --out: replace the page that is in DIR")
 
@@ -632,73 +633,88 @@ def _flow(arguments: argparse.Namespace, _: list[str]) -> int:
     return EXIT_OK
 
 
-def _inspect(arguments: argparse.Namespace, _: list[str]) -> int:
+def _inspect(arguments: argparse.Namespace, beam_args: list[str]) -> int:
     from beam_pipeline.inspecting.command import inspect_to_files, serve
     from beam_pipeline.inspecting.site import SiteError
-    from beam_pipeline.viewing.data_set import DataSetError
 
-    try:
-        if arguments.out is None:
-            serve(arguments.folder, arguments.split, arguments.serve)
-        else:
-            folder, previews, overwrite = arguments.out, arguments.previews, arguments.overwrite
-            page = inspect_to_files(arguments.folder, arguments.split, folder, previews, overwrite)
-            print(_shown(f"{page}: open it in a browser"))
-    except (DataSetError, SiteError) as error:
-        return _fail(str(error), EXIT_USAGE)
-    except OSError as error:
-        return _fail(f"{error.filename or arguments.folder}: {error.strerror or error}", EXIT_FAILED)
-    return EXIT_OK
+    out, previews, overwrite = arguments.out, arguments.previews, arguments.overwrite
+    if out is None and (overwrite or previews is not None):
+        return _fail(f"--{'overwrite' if overwrite else 'previews'} is of --out DIR, which is not there", EXIT_USAGE)
+
+    def show() -> int:
+        try:
+            if out is None:
+                serve(arguments.folder, arguments.split, arguments.serve)
+            else:
+                count = _PREVIEWS if previews is None else previews
+                page = inspect_to_files(arguments.folder, arguments.split, out, count, overwrite)
+                print(_shown(f"{page}: open it in a browser"))
+        except SiteError as error:
+            return _fail(str(error), EXIT_USAGE)
+        except OSError as error:
+            return _fail(f"{error.filename or arguments.folder}: {error.strerror or error}", EXIT_FAILED)
+        return EXIT_OK
+
+    return _read_data_sets(show, beam_args)
 
 
-def _sheet(arguments: argparse.Namespace, _: list[str]) -> int:
-    from beam_pipeline.viewing.data_set import DataSetError
+def _sheet(arguments: argparse.Namespace, beam_args: list[str]) -> int:
     from beam_pipeline.viewing.new_files import RequestError
     from beam_pipeline.viewing.sheet_command import Choice, write_sheets
 
     asked = arguments
     choice = Choice(asked.split, asked.label, asked.flag, asked.id, asked.limit, asked.seed)
-    try:
-        paths = write_sheets(asked.folder, asked.out, choice, overwrite=asked.overwrite)
-    except (RequestError, DataSetError) as error:
-        return _fail(str(error), EXIT_USAGE)
-    except OSError as error:
-        return _fail(f"{error.filename or asked.out}: {error.strerror or error}", EXIT_FAILED)
-    print(_shown(str(paths[0]) if len(paths) == 1 else f"{paths[0]} to {paths[-1].name}: {len(paths)} pages"))
-    return EXIT_OK
+
+    def draw() -> int:
+        try:
+            paths = write_sheets(asked.folder, asked.out, choice, overwrite=asked.overwrite)
+        except RequestError as error:
+            return _fail(str(error), EXIT_USAGE)
+        except OSError as error:
+            return _fail(f"{error.filename or asked.out}: {error.strerror or error}", EXIT_FAILED)
+        print(_shown(str(paths[0]) if len(paths) == 1 else f"{paths[0]} to {paths[-1].name}: {len(paths)} pages"))
+        return EXIT_OK
+
+    return _read_data_sets(draw, beam_args)
 
 
-def _clip(arguments: argparse.Namespace, _: list[str]) -> int:
+def _clip(arguments: argparse.Namespace, beam_args: list[str]) -> int:
     from beam_pipeline.clips import ClipError
     from beam_pipeline.viewing.clip_command import cut_clip
-    from beam_pipeline.viewing.data_set import DataSetError
     from beam_pipeline.viewing.new_files import RequestError
 
     layouts = {None: "frames", "alone": "flow"}
-    try:
-        clip = cut_clip(
-            arguments.folder,
-            arguments.clip_id,
-            arguments.out,
-            layout=layouts.get(arguments.flow, arguments.flow),
-            height=arguments.height,
-            overwrite=arguments.overwrite,
-        )
-    except (RequestError, DataSetError) as error:
-        return _fail(str(error), EXIT_USAGE)
-    except ClipError as error:
-        return _fail(error.detail, EXIT_FAILED)
-    except OSError as error:
-        return _fail(f"{error.filename or arguments.out}: {error.strerror or error}", EXIT_FAILED)
-    facts = f"{len(clip.frames)} frames at {float(clip.frame_rate):g}/s, {clip.duration_s:.2f} s"
-    print(_shown(f"{arguments.out}: {clip.label or 'no label'}, {facts}"))
-    return EXIT_OK
+
+    def cut() -> int:
+        try:
+            clip = cut_clip(
+                arguments.folder,
+                arguments.clip_id,
+                arguments.out,
+                layout=layouts.get(arguments.flow, arguments.flow),
+                height=arguments.height,
+                overwrite=arguments.overwrite,
+            )
+        except RequestError as error:
+            return _fail(str(error), EXIT_USAGE)
+        except ClipError as error:
+            return _fail(error.detail, EXIT_FAILED)
+        except OSError as error:
+            return _fail(f"{error.filename or arguments.out}: {error.strerror or error}", EXIT_FAILED)
+        facts = f"{len(clip.frames)} frames at {float(clip.frame_rate):g}/s, {clip.duration_s:.2f} s"
+        print(_shown(f"{arguments.out}: {clip.label or 'no label'}, {facts}"))
+        return EXIT_OK
+
+    return _read_data_sets(cut, beam_args)
 
 
 def _demo(arguments: argparse.Namespace, _: list[str]) -> int:
     from beam_pipeline.demo.command import run_demo
 
     return run_demo(Path(arguments.out))
+
+
+_TAKE_BEAM_OPTIONS = (_run, _fetch, _plan, _verify, _doctor, _diff, _fingerprint, _inspect, _sheet, _clip)
 
 
 def _fail(message: str, status: int) -> int:

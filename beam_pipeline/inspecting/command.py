@@ -9,10 +9,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from beam_pipeline import files
-from beam_pipeline.inspecting.rows import Rows, read_rows
+from beam_pipeline.inspecting.rows import read_rows
 from beam_pipeline.inspecting.server import make_server
 from beam_pipeline.inspecting.site import SiteError, check_folder, write_site
-from beam_pipeline.media.process import use_store_options
 
 
 def inspect_to_files(folder: str, splits: Sequence[str], out: str, num_previews: int, overwrite: bool) -> Path:
@@ -26,7 +25,7 @@ def inspect_to_files(folder: str, splits: Sequence[str], out: str, num_previews:
     if not files.is_local(out):
         raise SiteError(f"--out {out}: must be a folder of this machine, from which it can be copied anywhere")
     check_folder(Path(out), overwrite)
-    rows = _read(folder, splits)
+    rows = read_rows(folder, splits)
     total = min(num_previews, sum(int(split.written.sum()) for split in rows))
     with tqdm(total=total, unit=" previews", disable=not sys.stderr.isatty()) as bar:
         return write_site(rows, Path(out), num_previews, overwrite, on_preview=bar.update)
@@ -39,7 +38,7 @@ def serve(folder: str, splits: Sequence[str], port: int) -> None:
       DataSetError: there is no such data set or split, or it is damaged.
       OSError: the port is taken, or something can't be read.
     """
-    server = make_server(lambda: _read(folder, splits), port)
+    server = make_server(lambda: read_rows(folder, splits), port)
     print(f"http://127.0.0.1:{server.server_address[1]}/ (Ctrl-C ends it)", flush=True)
     try:
         server.serve_forever()
@@ -47,9 +46,3 @@ def serve(folder: str, splits: Sequence[str], port: int) -> None:
         pass
     finally:
         server.server_close()
-
-
-def _read(folder: str, splits: Sequence[str]) -> list[Rows]:
-    if not files.is_local(folder):
-        use_store_options({})
-    return read_rows(folder, splits)

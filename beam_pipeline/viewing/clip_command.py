@@ -7,8 +7,6 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from beam_pipeline import files
-from beam_pipeline.media.process import use_store_options
 from beam_pipeline.viewing.clip_film import Layout, write_clip_film
 from beam_pipeline.viewing.clip_record import ClipRecord
 from beam_pipeline.viewing.data_set import find_clip, open_data_set, read_clip
@@ -50,8 +48,6 @@ def cut_clip(
     if form is None:
         raise RequestError(f"{out}: its suffix must be one of {', '.join(FORMS)}, got {out.suffix!r}")
     check_is_new(out, overwrite)
-    if not files.is_local(folder):
-        use_store_options({})
     clip = read_clip(*find_clip(open_data_set(folder), clip_id))
     with (
         new_file(out) as temporary,

@@ -14,9 +14,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from beam_pipeline import files
 from beam_pipeline.clips import ClipError
-from beam_pipeline.media.process import use_store_options
 from beam_pipeline.viewing.contact_sheet import Card, card_of, draw_contact_sheet
 from beam_pipeline.viewing.data_set import Split, find_clip, open_data_set, read_clip
 from beam_pipeline.viewing.new_files import RequestError, check_is_new, new_file
@@ -69,8 +67,6 @@ def write_sheets(folder: str, out: Path, choice: Choice, *, title: str = "", ove
     """
     if out.suffix.lower() != ".png":
         raise RequestError(f"{out}: its suffix must be .png, got {out.suffix!r}")
-    if not files.is_local(folder):
-        use_store_options({})
     splits = open_data_set(folder, choice.splits)
     found = choose(splits, choice)
     pages = [found[begin : begin + CLIPS_A_PAGE] for begin in range(0, len(found), CLIPS_A_PAGE)]

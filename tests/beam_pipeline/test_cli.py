@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from apache_beam.io.filesystems import FileSystems
 
 from beam_pipeline.cli import main
 
@@ -91,3 +92,17 @@ def test_decoding_processes_import_no_beam_through_main() -> None:
     # `python -m beam_pipeline` runs the module beam_pipeline.__main__
     code = code.replace("'beam_pipeline',", "'beam_pipeline.__main__',")
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+@pytest.mark.parametrize(
+    "command", [["doctor"], ["fingerprint"], ["inspect", "--out", "page"], ["sheet"], ["clip", "an_id", "a.mp4"]]
+)
+def test_what_reads_a_data_set_takes_beams_options_for_its_store(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = []
+    monkeypatch.setattr(FileSystems, "set_options", lambda options: given.append(options.get_all_options()))
+    name, *others = command
+    assert main([name, "/nowhere", *others, "--s3_endpoint_url=http://127.0.0.1:9"]) == 2
+    assert "/nowhere: there is no data set" in capsys.readouterr().err
+    assert [options["s3_endpoint_url"] for options in given] == ["http://127.0.0.1:9"]

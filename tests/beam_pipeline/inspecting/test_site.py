@@ -199,6 +199,9 @@ def test_what_is_no_part_of_a_page_is_not_deleted_with_it(
         (["{data_set}", "--out", "gs://bucket/page"], "must be a folder of this machine"),
         (["{data_set}", "--serve", "70000"], "must be a port, 0 to 65535, got '70000'"),
         (["{data_set}", "--serve", "1", "--out", "page"], "not allowed with argument"),
+        (["{data_set}", "--previews", "3"], "--previews is of --out DIR"),
+        (["{data_set}", "--overwrite"], "--overwrite is of --out DIR"),
+        (["{data_set}", "--nonsense=1"], "unknown option --nonsense=1"),
     ],
 )
 def test_what_cannot_be_done_is_said(
