@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beam_pipeline import files
+from beam_pipeline.checking.lines import text_of
 from beam_pipeline.checking.record_marks import Marks, differing_bits, read_marks
 from beam_pipeline.json_files import read_object
 from beam_pipeline.labels import written_labels
@@ -117,7 +118,7 @@ class Diff:
             lines += ["", f"Versions: {tools}"]
         if self.classes:
             lines += ["", *self._class_lines()]
-        return "\n".join(lines)
+        return text_of(lines)
 
     def _more_of(self, kind: str) -> str:
         if kind == "bytes":

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from beam_pipeline import files
 from beam_pipeline.checking.i3d_preset import Facts, Item, items
+from beam_pipeline.checking.lines import text_of
 from beam_pipeline.checking.public_readers import Tried, try_readers, unexpected
 from beam_pipeline.checking.record_marks import open_shard
 from beam_pipeline.checking.suspicions import Balance, Suspicion, balances, suspicions
@@ -88,9 +89,9 @@ class Diagnosis:
                 lines.append(f"    {len(balance.thin):,} with less than a tenth of that: {some}")
         lines += ["", "What looks wrong"]
         for each in self.suspicions:
-            chance = "" if each.p is None else f" (by chance: {each.p:.0e})" if each.p else " (by chance: never)"
+            chance = "" if each.p is None else f" (by chance: {each.p:.0e})" if each.p else " (by chance: below 1e-300)"
             lines.append(f"  {each.split + ': ' if each.split else ''}{each.what}{chance}")
-        return "\n".join(lines if self.suspicions else [*lines, "  nothing"])
+        return text_of(lines if self.suspicions else [*lines, "  nothing"])
 
 
 def diagnose(folder: str, splits: Sequence[str] = (), sample: int = 16) -> Diagnosis:

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from beam_pipeline import files
+from beam_pipeline.checking.lines import text_of
 from beam_pipeline.checking.record_marks import read_marks
 from beam_pipeline.json_files import read_object
 from beam_pipeline.summary import plural
@@ -68,7 +69,7 @@ class Fingerprint:
                 f"{split.split}: {plural(split.clips, 'clip')}{share}, {split.classes:,} classes, "
                 f"{split.hours:,.4g} hours{part}; blake2b {split.digest}"
             )
-        return "\n".join([*lines, *self.settings, f"in all: blake2b {self.digest}"])
+        return text_of([*lines, *self.settings, f"in all: blake2b {self.digest}"])
 
 
 def fingerprint(folder: str, splits: Sequence[str] = ()) -> Fingerprint:

@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 from beam_pipeline import files
 from beam_pipeline.checking.image_check import Frames
+from beam_pipeline.checking.lines import one_line
 from beam_pipeline.checking.record_check import Described, wrong_with
 from beam_pipeline.ledger import LedgerRow, ShardState
 from beam_pipeline.tfrecord import FRAMING_BYTES, CorruptRecordError, read_length, read_payload
@@ -26,9 +27,10 @@ class Problem:
 
     def __str__(self) -> str:
         """Returns a line for people."""
+        where = [self.file, *([self.clip_id] if self.clip_id else [])]
         if self.position >= 0:
-            return f"{self.file}: record {self.position} at offset {self.offset}, of {self.clip_id}: {self.what}"
-        return f"{self.file}: {self.clip_id}: {self.what}" if self.clip_id else f"{self.file}: {self.what}"
+            where = [self.file, f"record {self.position} at offset {self.offset}, of {self.clip_id}"]
+        return one_line(": ".join([*where, self.what]))
 
 
 def verify_shard(directory: str, state: ShardState, described: Described, frames: Frames = "none") -> list[Problem]:

@@ -79,6 +79,11 @@ def _check_request(directories: Sequence[str], runner: str | None, report: str |
         raise VerifyError(f"--runner={runner} needs --report FILE, where its workers can write, and one data set")
     if runner == "DataflowRunner" and (local := [path for path in (*directories, report) if files.is_local(path)]):
         raise VerifyError(f"{local[0]}: is on this machine, where Dataflow's workers can't reach it: put it on gs://")
+    try:
+        if files.size(report) is not None:
+            verify_graph.read_report(report)
+    except ValueError as error:
+        raise VerifyError(f"--report: would take the place of {error}; name another file") from error
 
 
 def _verify_here(directory: str, splits: Sequence[str], options: dict[str, Any], frames: Frames) -> Verified:

@@ -97,7 +97,7 @@ def read_report(report: str) -> dict[Shard, FoundShard]:
         raise ValueError(f"{report}: the job has ended, and its report is not there")
     try:
         return dict(_found(json.loads(line)) for line in content.decode().splitlines())
-    except (TypeError, ValueError, KeyError) as error:
+    except (AttributeError, TypeError, ValueError, KeyError) as error:
         raise ValueError(f"{report}: is no report of verify: {error}") from error
 
 

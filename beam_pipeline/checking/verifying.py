@@ -17,6 +17,7 @@ from pathlib import Path
 from beam_pipeline import files
 from beam_pipeline.checking.consistency import FoundShard, strangers, wrong_info, wrong_labels
 from beam_pipeline.checking.image_check import Frames
+from beam_pipeline.checking.lines import text_of
 from beam_pipeline.checking.opened_split import Claims, OpenedSplit, check_shard, open_split
 from beam_pipeline.checking.shard_check import Problem
 from beam_pipeline.clips import ClipError
@@ -77,7 +78,7 @@ class Verified:
             lines.append(f"  {plural(self.marked, 'shard')} marked: run again, which makes anew what is broken in them")
         elif any(contract.parse_shard_file(file) for file in told):
             lines.append("  verify --mark has the next run make anew what is broken in shards, and keep the rest")
-        return "\n".join(lines)
+        return text_of(lines)
 
 
 def data_sets_in(folder: str) -> list[str]:

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from beam_pipeline import cli
+from beam_pipeline.checking.doctor import Diagnosis
 from beam_pipeline.checking.public_readers import try_readers
+from beam_pipeline.checking.suspicions import Suspicion
 from beam_pipeline.records import SequenceExample
 from beam_pipeline.tfrecord import read_records
 from tests.beam_pipeline.checking.small_data_sets import make, write_store
@@ -74,6 +76,12 @@ def test_a_data_set_without_a_record_is_looked_at_by_its_ledger(
     assert lines[0].endswith("4 clips asked for, 0 records, 0 of which were read")
     assert lines[2] == "No record: nothing to try public readers on, or to compare with I3D's"
     assert lines[-1] == "  train: there is no record of 4 clips: 3 are not_found"
+
+
+def test_people_are_told_one_thing_a_line_and_no_chance_of_zero() -> None:
+    found = Suspicion("folder", "train", "2 clips from a\n\x1b[2Jb failed", 0.0)
+    text = Diagnosis("tiny", "/data", ("train",), 2, 0, 0, (), (), (), (found,)).as_text()
+    assert text.splitlines()[-1] == r"  train: 2 clips from a\n\x1b[2Jb failed (by chance: below 1e-300)"
 
 
 def test_what_is_no_data_set_is_a_bad_request(made: Path, capsys: pytest.CaptureFixture[str]) -> None:

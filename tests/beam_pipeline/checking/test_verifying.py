@@ -23,7 +23,7 @@ from beam_pipeline.checking.image_check import Frames
 from beam_pipeline.checking.marking import mark
 from beam_pipeline.checking.opened_split import describe
 from beam_pipeline.checking.record_check import Described, wrong_with
-from beam_pipeline.checking.shard_check import verify_shard
+from beam_pipeline.checking.shard_check import Problem, verify_shard
 from beam_pipeline.checking.verify_graph import read_report
 from beam_pipeline.checking.verifying import Verified, pool_reader, verify
 from beam_pipeline.config import load_config
@@ -191,6 +191,22 @@ def test_what_workers_could_not_do_is_told(
 ) -> None:
     assert cli.main(["verify", str(there.out), *words]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"a thesis", b"1\n", b'{"a": 1}\n', b"\xff"])
+def test_a_report_takes_the_place_of_nothing_but_a_report(
+    there: DataSet, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
+    other = there.folder / "other"
+    other.write_bytes(content)
+    assert cli.main(["verify", str(there.out), "--runner=PrismRunner", f"--report={other}"]) == 2
+    assert f"would take the place of {other}: is no report of verify" in capsys.readouterr().err
+    assert other.read_bytes() == content
+
+
+def test_a_problem_is_one_line_whatever_is_in_a_name() -> None:
+    name = "a\nall is right\x1b[2J\u202e"
+    assert str(Problem("file", "is gone", name)) == r"file: a\nall is right\x1b[2J\u202e: is gone"
 
 
 def test_a_copy_without_state_is_verified_by_its_ledger(there: DataSet) -> None:
