@@ -4,6 +4,6 @@
 - `previews`: one clip, as a film and with its record's every key;
 - `page`: the page; `site`: all of it as files that open from a disk; `server`: all of it on this machine, on demand.
 
-`page/` is what the browser gets. `page/vendor` has two libraries as they are published, each with its licence;
+`assets/` is what the browser gets. `assets/vendor` has two libraries as they are published, each with its licence;
 `docs/dependencies.md` says which and how to bring them up to date.
 """

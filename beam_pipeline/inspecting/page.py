@@ -49,7 +49,7 @@ def asset(name: str) -> bytes:
     if name == "flow_wheel.png":
         _, png = cv2.imencode(".png", colour_wheel(_WHEEL_PX)[..., ::-1])
         return png.tobytes()
-    folder = importlib.resources.files("beam_pipeline.inspecting") / "page"
+    folder = importlib.resources.files("beam_pipeline.inspecting") / "assets"
     return (folder / "vendor" / name if name in _VENDORED else folder / name).read_bytes()
 
 
@@ -100,7 +100,7 @@ def as_script(value: Any) -> str:
 
 @cache
 def _template() -> jinja2.Template:
-    source = (importlib.resources.files("beam_pipeline.inspecting") / "page" / "index.html").read_text()
+    source = (importlib.resources.files("beam_pipeline.inspecting") / "assets" / "index.html").read_text()
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

@@ -1,6 +1,6 @@
 """Which clips a reader asks for, and in which order; and a clip's row as the page takes it.
 
-A page that is served asks here. A page from a disk searches by the same rules itself (`page/stored.js`).
+A page that is served asks here. A page from a disk searches by the same rules itself (`assets/stored.js`).
 """
 
 from __future__ import annotations
