@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -26,6 +28,11 @@ from beam_pipeline.ledger import SCHEMA, LedgerRow, StateRow
 from tf_data import contract
 
 RUN_AGAIN = "run again, which writes it anew"
+# What zipfile and NumPy raise of a file that is damaged anywhere, RuntimeError where a bit says that it is encrypted.
+_NO_INDEX = (
+    *(ValueError, OSError, EOFError, KeyError, TypeError, RuntimeError, OverflowError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +65,13 @@ class Ledger:
         content = _content(directory, contract.ledger_file(split))
         try:
             self._table = pq.read_table(pa.BufferReader(content))
+            self._table.validate(full=True)
         except (pa.ArrowException, OSError) as error:
             raise ValueError(f"is damaged: {_line(error)}") from error
         if not self._table.schema.equals(SCHEMA):
             raise ValueError("has other columns than a ledger")
+        if any(column.null_count for column in self._table.columns):
+            raise ValueError("is damaged: it lacks values")
         self._ends = _ends(self._table["shard"].to_numpy(), num_shards)
 
     def rows(self, shard: int) -> list[LedgerRow]:
@@ -82,7 +92,7 @@ class Index:
         try:
             with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
                 self._columns = {name: arrays[name] for name in arrays.files}
-        except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        except _NO_INDEX as error:
             raise ValueError(f"is damaged: {_line(error)}") from error
         known = contract.INDEX_COLUMNS | contract.INDEX_QUALITY_COLUMNS
         for name, column in self._columns.items():

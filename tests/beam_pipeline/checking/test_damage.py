@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import io
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -187,6 +191,35 @@ def framed(records: list[bytes], path: Path) -> bytes:
     content = path.read_bytes()
     path.unlink()
     return content
+
+
+# What a record says too, to the last bit.
+OF_RECORDS = ["clip_id", "label", "label_index", "num_frames", "width", "height", "bytes", "short", "damaged"]
+
+
+def ledger_of(content: bytes, of_records: bool) -> Any:
+    return pq.read_table(pa.BufferReader(content), columns=OF_RECORDS if of_records else None).to_pylist()
+
+
+def index_of(content: bytes, _of_records: bool) -> Any:
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return {name: arrays[name].tolist() for name in arrays.files}
+
+
+@pytest.mark.parametrize(("file", "read"), [("clips-train.parquet", ledger_of), ("index-train.npz", index_of)])
+@given(data=st.data())
+@property_
+def test_a_flipped_bit_anywhere_in_the_ledger_or_the_index(
+    made: DataSet, data: st.DataObject, file: str, read: Callable[[bytes, bool], Any]
+) -> None:
+    path = made.folder / file
+    before = path.read_bytes()
+    content = bytearray(before)
+    content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    with made.changed(path, bytes(content)):
+        if not made.told():  # where nothing is read, such as a time of the archive, or what only the ledger says
+            of_records = not (made.folder / "state").exists()
+            assert read(bytes(content), of_records) == read(before, of_records)
 
 
 def values_in(info: dict[str, Any], *keys: str) -> list[tuple[str, ...]]:
