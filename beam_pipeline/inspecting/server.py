@@ -9,7 +9,7 @@ import threading
 import time
 import urllib.parse
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from beam_pipeline import files
 from beam_pipeline.clips import ClipError
 from beam_pipeline.inspecting.page import (
     ASSETS,
@@ -36,8 +37,10 @@ from beam_pipeline.inspecting.previews import (
 from beam_pipeline.inspecting.rows import Rows
 from beam_pipeline.inspecting.search import MOST_ROWS, Query, clip_rows, find_rows, parse_query
 from beam_pipeline.object_stores import is_of_store
+from beam_pipeline.progress import PLAN_FILE
 from beam_pipeline.viewing.data_set import DataSetError
 from beam_pipeline.web import message_of
+from tf_data import contract
 
 _HOST = "127.0.0.1"
 _REREAD_AFTER_S = 10.0  # of a data set that is still being made, when the page is loaded again
@@ -99,11 +102,28 @@ class _Snapshot:
     splits: dict[str, Rows]
     summaries: list[dict[str, Any]]
     read_at: float
+    signs: list[bytes | None]
     cache: _Cache  # what was made of it, which goes with it
 
     @property
     def is_final(self) -> bool:
         return all(summary["finished"] for summary in self.summaries)
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether it is to be read anew: a job is at work, or one has begun or ended since."""
+        if self.is_final:
+            return _signs_of_runs(self.splits.values()) != self.signs
+        return time.monotonic() - self.read_at > _REREAD_AFTER_S
+
+
+def _signs_of_runs(splits: Iterable[Rows]) -> list[bytes | None]:
+    """Returns what a run writes as it begins and as it ends."""
+    return [
+        files.read_whole(files.join(rows.split.directory, *path))
+        for rows in splits
+        for path in ((contract.STATE_DIR, PLAN_FILE), (contract.info_file(rows.split.split),))
+    ]
 
 
 class _Cache:
@@ -162,12 +182,13 @@ class _Pages:
     def _take(self, number: int) -> _Snapshot:
         splits = self._read()
         by_name = {rows.split.split: rows for rows in splits}
-        return _Snapshot(number, by_name, summaries_of(splits), time.monotonic(), _Cache(_CACHE_BYTES))
+        summaries, signs = summaries_of(splits), _signs_of_runs(splits)
+        return _Snapshot(number, by_name, summaries, time.monotonic(), signs, _Cache(_CACHE_BYTES))
 
     def page(self) -> str:
-        """Returns the page, for which a data set that is being made is read again."""
+        """Returns the page, for which a data set that a job works at is read again."""
         with self._lock:
-            if not self.snapshot.is_final and time.monotonic() - self.snapshot.read_at > _REREAD_AFTER_S:
+            if self.snapshot.is_stale:
                 self.snapshot = self._take(self.snapshot.number + 1)
             snapshot = self.snapshot
         return render_page(list(snapshot.splits.values()), snapshot.summaries, served=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import shutil
 import socket
 import struct
 import threading
@@ -256,6 +257,19 @@ def test_no_more_than_a_few_pictures_are_made_at_a_time(tmp_path: Path, monkeypa
         answers = list(threads.map(lambda row: asked.get(f"/clips/train/{row}.jpg?snapshot=1"), range(20)))
     assert {answer.status for answer in answers} == {404}
     assert 1 < most <= 4
+
+
+def test_a_finished_data_set_is_read_anew_when_a_job_goes_on_with_it(data_set: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(data_set, tmp_path / "copy"))
+    with in_thread(make_server(lambda: read_rows(str(copy)), port=0)) as asked:
+        assert "being made" not in asked.get("/").text
+        assert asked.snapshot() == 1
+        plan = json.loads((copy / "state" / "plan.json").read_text())
+        plan["splits"]["train"]["asked"] += 1000
+        (copy / "state" / "plan.json").write_text(json.dumps(plan))
+        page = asked.get("/").text
+        assert "being made" in page and "1,005 clips" in page
+        assert asked.snapshot() == 2
 
 
 def going(rows: Rows) -> Rows:
