@@ -48,7 +48,7 @@ def train(settings: Settings, out: Path, data_dir: str | None, val_split: str, c
     """
     strategy = snt.distribute.Replicator(devices()[: settings.num_replicas])
     tf.random.set_seed(settings.seed)
-    batches = _load(
+    batches = load(
         settings,
         data_dir,
         settings.split,
@@ -58,7 +58,7 @@ def train(settings: Settings, out: Path, data_dir: str | None, val_split: str, c
         num_epochs=None,
         seed=settings.seed,
     )
-    validation = _load(settings, data_dir, val_split, training=False)
+    validation = load(settings, data_dir, val_split, training=False)
     write_settings(out, settings)
     iterator = iter(batches)
     with strategy.scope():
@@ -113,8 +113,15 @@ def train(settings: Settings, out: Path, data_dir: str | None, val_split: str, c
     return scores or score(predictions(logits, validation), len(settings.label_names))
 
 
-def _load(settings: Settings, data_dir: str | None, split: str, **more: Any) -> Any:
-    """Loads a split in levels: what the device is to flip and normalise is a quarter of the bytes."""
+def load(settings: Settings, data_dir: str | None, split: str, **more: Any) -> Any:
+    """Loads a split as a run sees it, in levels: what the device is to flip and normalise is a quarter of the bytes.
+
+    Args:
+      settings: of the run.
+      data_dir: the folder of data sets, as `tf_data.load` takes it.
+      split: likewise.
+      **more: of its other keywords.
+    """
     return tf_data.load(
         settings.name,
         split=split,

@@ -25,6 +25,6 @@ def test_films_become_records_a_model_and_pictures(tmp_path: Path, capfd: pytest
     assert demo.main(["--out", str(tmp_path), "--clips_per_class", "4"]) == 1
     told = capfd.readouterr().out
     assert "train: 30 clips asked for, 29 written, 1 failed" in told
-    assert "of the held-out clips are told right:\n  flow " in told
+    assert "told right, by five windows of each:\n  flow " in told
     for name in ("curves", "confusion"):
         assert cv2.imread(str(tmp_path / f"{name}.png")).shape[1] > 700
