@@ -3,11 +3,11 @@
     python examples/pytorch_loop.py k400 --data_dir /data/tfrecords --size 112 --checkpoint k400.pt
     python examples/pytorch_loop.py demo --data_dir demo --flip_probability 0
 
-The second one is for the data set of `make demo`. With a `--checkpoint` that is there it goes on with the next epoch.
+The second one is for the data set of `make demo`.
 """
 
 import argparse
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 # PyTorch first: where Triton is, TensorFlow and then `_dynamo` end the process, since both bring an LLVM.
@@ -34,20 +34,19 @@ def main(argv: list[str] | None = None) -> list[tuple[float, float]]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", help="of the data set, as in tf_data.load")
     parser.add_argument("--data_dir")
-    parser.add_argument("--size", type=int, default=64, help="side of a crop in pixels")
-    parser.add_argument("--num_frames", type=int, default=16)
+    for option, default in {"size": 64, "num_frames": 16, "batch_size": 8, "epochs": 20}.items():
+        parser.add_argument(f"--{option}", type=int, default=default, help="(default: %(default)s)")
     parser.add_argument("--flip_probability", type=float, default=0.5, help="0 where classes tell left from right")
-    parser.add_argument("--batch_size", type=int, default=8)
-    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--checkpoint", type=Path, help="goes on from this file, and is written after each epoch")
     asked = parser.parse_args(argv)
-    tf.config.set_visible_devices([], "GPU")  # TensorFlow only reads: the GPU's memory is PyTorch's
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
+    tf.config.set_visible_devices([], "GPU")  # TensorFlow only reads: the GPU's memory is PyTorch's
     views = {"num_frames": asked.num_frames, "fps": 12.5, "shorter_side": asked.size * 8 // 7, "crop_size": asked.size}
     source = {"data_dir": asked.data_dir, "batch_size": asked.batch_size, "seed": 0, "with_info": True, **views}
-    train, info = tf_data.load(asked.name, split="train", flip_probability=asked.flip_probability, **source)
-    batches = tf_data.as_numpy(train, dlpack=True)
+    endless = {"num_epochs": None, "flip_probability": asked.flip_probability}  # a place to go on from is never an end
+    train, info = tf_data.load(asked.name, split="train", **endless, **source)
+    batches, steps = tf_data.as_numpy(train, dlpack=True), max(1, info.num_examples // asked.batch_size)
     val = tf_data.as_numpy(tf_data.load(asked.name, split="val", **source)[0], dlpack=True)
 
     def taken(batch: dict) -> tuple[torch.Tensor, torch.Tensor]:
@@ -61,7 +60,7 @@ def main(argv: list[str] | None = None) -> list[tuple[float, float]]:
         model.load_state_dict(states[0]), optimizer.load_state_dict(states[1]), batches.restore(place)
     for epoch in range(len(history), asked.epochs):
         losses = []
-        for rgb, label in map(taken, batches):
+        for rgb, label in islice(map(taken, batches), steps):
             loss = torch.nn.functional.cross_entropy(model.train()(rgb), label)
             optimizer.zero_grad(), loss.backward(), optimizer.step()
             losses.append(loss.item())
