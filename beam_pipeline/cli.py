@@ -470,6 +470,7 @@ def _verify(arguments: argparse.Namespace, beam_args: list[str]) -> int:
     from beam_pipeline.checking.verify_command import verify_data_sets
     from beam_pipeline.checking.verifying import VerifyError
     from beam_pipeline.config import ConfigError, chosen_splits, load_config
+    from beam_pipeline.data_set import DataSetError
     from beam_pipeline.dataflow import NoSummary
     from beam_pipeline.job import RunError
 
@@ -489,7 +490,7 @@ def _verify(arguments: argparse.Namespace, beam_args: list[str]) -> int:
         for verified in verify_data_sets(folders, splits, arguments.mark, beam_args, **how):
             print(verified.as_json() if arguments.json else _shown(verified.as_text()))
             right = right and not verified.problems
-    except (ConfigError, VerifyError) as error:
+    except (ConfigError, DataSetError, VerifyError) as error:
         return _fail(str(error), EXIT_USAGE)
     except RunError as error:
         return _fail(str(error), EXIT_FAILED)
@@ -547,8 +548,8 @@ def _read_data_sets(command: Callable[[], int], beam_args: Sequence[str]) -> int
     from apache_beam.io.filesystems import FileSystems
     from apache_beam.options.pipeline_options import PipelineOptions
 
+    from beam_pipeline.data_set import DataSetError
     from beam_pipeline.tfrecord import CorruptRecordError
-    from beam_pipeline.viewing.data_set import DataSetError
 
     if unknown := _unknown_options(beam_args):
         return _fail(unknown, EXIT_USAGE)

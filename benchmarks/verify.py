@@ -17,7 +17,7 @@ from pathlib import Path
 
 from beam_pipeline.checking.image_check import Frames
 from beam_pipeline.checking.opened_split import Claims, check_shard, open_split
-from beam_pipeline.checking.verifying import splits_in
+from beam_pipeline.data_set import splits_in
 from beam_pipeline.tfrecord import read_records
 
 

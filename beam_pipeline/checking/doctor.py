@@ -16,12 +16,12 @@ from beam_pipeline.checking.lines import text_of
 from beam_pipeline.checking.public_readers import Tried, try_readers, unexpected
 from beam_pipeline.checking.record_marks import open_shard
 from beam_pipeline.checking.suspicions import Balance, Suspicion, balances, suspicions
+from beam_pipeline.data_set import Split, open_data_set
 from beam_pipeline.json_files import read_object
 from beam_pipeline.labels import written_labels
 from beam_pipeline.records import parse_sequence_example
 from beam_pipeline.summary import plural
 from beam_pipeline.tfrecord import read_record_at
-from beam_pipeline.viewing.data_set import Split, open_data_set
 from tf_data import contract
 
 

@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 from beam_pipeline import files
 from beam_pipeline.checking.lines import text_of
 from beam_pipeline.checking.record_marks import read_marks
+from beam_pipeline.data_set import Split, open_data_set
 from beam_pipeline.json_files import read_object
 from beam_pipeline.summary import plural
-from beam_pipeline.viewing.data_set import Split, open_data_set
 from tf_data import contract
 
 _DIGEST_BYTES = 16

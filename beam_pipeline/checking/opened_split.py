@@ -22,12 +22,12 @@ from beam_pipeline.checking.image_check import Frames
 from beam_pipeline.checking.made_with import facts_of, info_of, media_made_with
 from beam_pipeline.checking.record_check import Described
 from beam_pipeline.checking.shard_check import Problem, verify_records, verify_shard
+from beam_pipeline.data_set import name_and_shards
 from beam_pipeline.json_files import read_object
 from beam_pipeline.ledger import LedgerRow, StateRow, read_state, state_path
 from beam_pipeline.tfrecord import FRAMING_BYTES
 from tf_data import contract
 
-_MAX_SHARDS = 1_000_000  # what says otherwise is damaged, and would be looked for forever
 STATE_IS_GONE = "its state is gone or damaged: bring it back, or have another made from the ledger by --mark"
 _ALL_IS_GONE = "its state and the ledger are gone or damaged: bring one back, or delete the shard to have it made anew"
 
@@ -123,11 +123,11 @@ def open_split(directory: str, split: str) -> OpenedSplit:
     """Reads what lies beside a split's shards; what is missing or damaged is told in its `problems`."""
     settings = read_object(settings_path(directory, split))
     info = read_object(files.join(directory, contract.info_file(split)))
-    known = settings or info or {}
-    name, num_shards = known.get("name"), known.get("shards", known.get("num_shards"))
-    if not isinstance(name, str) or "/" in name or not isinstance(num_shards, int) or not 0 < num_shards <= _MAX_SHARDS:
+    known = name_and_shards(settings or info or {})
+    if known is None:
         problem = Problem(contract.info_file(split), "is damaged, and without state/ nobody knows what there should be")
         return OpenedSplit(directory, Described("?", split), 0, settings, info, None, None, None, (problem,))
+    name, num_shards = known
     problems: list[Problem] = []
     if settings is None and files.size(settings_path(directory, split)) is not None:
         name_there = f"{contract.STATE_DIR}/settings-{split}.json"

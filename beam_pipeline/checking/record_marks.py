@@ -13,9 +13,9 @@ from google.protobuf.message import DecodeError
 
 from beam_pipeline import files
 from beam_pipeline.checking.record_layout import UnusualLayout, context_end_of
+from beam_pipeline.data_set import Split
 from beam_pipeline.records import SequenceExample
 from beam_pipeline.tfrecord import FRAMING_BYTES, CorruptRecordError
-from beam_pipeline.viewing.data_set import Split
 from tf_data import contract
 
 NO_HASH = np.iinfo(np.int64).min

@@ -17,7 +17,8 @@ from beam_pipeline.checking.image_check import Frames
 from beam_pipeline.checking.marking import mark
 from beam_pipeline.checking.opened_split import OpenedSplit
 from beam_pipeline.checking.verify_process import prepare_verifier
-from beam_pipeline.checking.verifying import Verified, VerifyError, data_sets_in, pool_reader, verify
+from beam_pipeline.checking.verifying import Verified, VerifyError, pool_reader, verify
+from beam_pipeline.data_set import data_sets_in
 from beam_pipeline.dataflow import JobFailed
 from beam_pipeline.job import RunError, writing_to
 from beam_pipeline.locks import not_written, written_by_one

@@ -8,27 +8,23 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from beam_pipeline import files
 from beam_pipeline.checking.consistency import FoundShard, strangers, wrong_info, wrong_labels
 from beam_pipeline.checking.image_check import Frames
 from beam_pipeline.checking.lines import text_of
 from beam_pipeline.checking.opened_split import Claims, OpenedSplit, check_shard, open_split
 from beam_pipeline.checking.shard_check import Problem
 from beam_pipeline.clips import ClipError
+from beam_pipeline.data_set import splits_in
 from beam_pipeline.pool import Pool, Task
 from beam_pipeline.summary import plural, size_text
 from tf_data import contract
 
 _SHARD_CPU_S, _SHARD_WALL_S = 24 * 3600.0, 7 * 24 * 3600.0  # nothing hangs here; a store may be slow
 _SHOWN = 20  # problems of one file
-_SETTINGS_RE = re.compile(r"settings-(?P<split>\w+)\.json")
-_INFO_RE = re.compile(r"info-(?P<split>\w+)\.json")
 
 ReadShards = Callable[[Sequence[OpenedSplit], Frames], Iterable[tuple[str, FoundShard]]]
 """Reads all shards of some splits, in their order; yields what it finds of each, with the split's name."""
@@ -79,35 +75,6 @@ class Verified:
         elif any(contract.parse_shard_file(file) for file in told):
             lines.append("  verify --mark has the next run make anew what is broken in shards, and keep the rest")
         return text_of(lines)
-
-
-def data_sets_in(folder: str) -> list[str]:
-    """Returns the versions of data sets in a folder or, on this machine, below it.
-
-    Raises:
-      VerifyError: there is none.
-    """
-    found = _versions_in(folder, depth=3)  # <data_dir>/<name>/<config>/<version>
-    if not found:
-        raise VerifyError(f"{folder}: there is no data set, which would have {contract.info_file('<split>')} or state/")
-    return found
-
-
-def _versions_in(folder: str, depth: int) -> list[str]:
-    if splits_in(folder):
-        return [folder]
-    if not depth or not files.is_local(folder) or not Path(folder).is_dir():
-        return []
-    below = sorted(str(path) for path in Path(folder).iterdir() if path.is_dir())
-    return [found for path in below for found in _versions_in(path, depth - 1)]
-
-
-def splits_in(directory: str) -> list[str]:
-    """Returns the splits of which a run, or a copy of what it made, left anything."""
-    state_dir = files.join(directory, contract.STATE_DIR)
-    patterns = ((directory, _INFO_RE), (state_dir, _SETTINGS_RE))
-    matches = (pattern.fullmatch(file) for folder, pattern in patterns for file in files.names(folder))
-    return sorted({match["split"] for match in matches if match})
 
 
 def verify(directory: str, splits: Sequence[str], read: ReadShards, frames: Frames = "sample") -> Verified:

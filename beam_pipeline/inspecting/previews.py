@@ -16,8 +16,8 @@ from beam_pipeline.inspecting.links import source_link
 from beam_pipeline.inspecting.rows import Rows
 from beam_pipeline.ledger import SCHEMA
 from beam_pipeline.viewing.clip_film import Layout, write_clip_film
+from beam_pipeline.viewing.clip_reading import read_clip
 from beam_pipeline.viewing.clip_record import ClipRecord, Sound
-from beam_pipeline.viewing.data_set import read_clip
 from beam_pipeline.viewing.flow_clip import flow_of_clip
 from beam_pipeline.viewing.flow_sheet import full_px_of
 from beam_pipeline.viewing.image_files import image_size

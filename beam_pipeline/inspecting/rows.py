@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beam_pipeline import files
+from beam_pipeline.data_set import Split, open_data_set, planned
 from beam_pipeline.inspecting.links import are_on_youtube
 from beam_pipeline.json_files import read_object
 from beam_pipeline.ledger import SCHEMA
-from beam_pipeline.viewing.data_set import Split, open_data_set, planned
 from tf_data import contract
 
 STATUSES = ("written", "failed", "not attempted")

@@ -19,6 +19,7 @@ import numpy as np
 
 from beam_pipeline import files
 from beam_pipeline.clips import ClipError
+from beam_pipeline.data_set import DataSetError
 from beam_pipeline.inspecting.page import (
     ASSETS,
     SERVED_POLICY,
@@ -38,7 +39,6 @@ from beam_pipeline.inspecting.rows import Rows
 from beam_pipeline.inspecting.search import MOST_ROWS, Query, clip_rows, find_rows, parse_query
 from beam_pipeline.object_stores import is_of_store
 from beam_pipeline.progress import PLAN_FILE
-from beam_pipeline.viewing.data_set import DataSetError
 from beam_pipeline.web import message_of
 from tf_data import contract
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from beam_pipeline.data_set import find_clip, open_data_set
 from beam_pipeline.viewing.clip_film import Layout, write_clip_film
+from beam_pipeline.viewing.clip_reading import read_clip
 from beam_pipeline.viewing.clip_record import ClipRecord
-from beam_pipeline.viewing.data_set import find_clip, open_data_set, read_clip
 from beam_pipeline.viewing.films import Form
 from beam_pipeline.viewing.new_files import RequestError, check_is_new, new_file
 

@@ -15,8 +15,9 @@ import numpy as np
 from tqdm import tqdm
 
 from beam_pipeline.clips import ClipError
+from beam_pipeline.data_set import Split, find_clip, open_data_set
+from beam_pipeline.viewing.clip_reading import read_clip
 from beam_pipeline.viewing.contact_sheet import Card, card_of, draw_contact_sheet
-from beam_pipeline.viewing.data_set import Split, find_clip, open_data_set, read_clip
 from beam_pipeline.viewing.new_files import RequestError, check_is_new, new_file
 
 FLAGS = ("short", "damaged", "rotated", "has_audio")

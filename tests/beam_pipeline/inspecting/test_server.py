@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 
 from beam_pipeline.clips import ClipError, utc_now
+from beam_pipeline.data_set import DataSetError
 from beam_pipeline.inspecting import server as serving
 from beam_pipeline.inspecting.rows import Rows, read_rows
 from beam_pipeline.inspecting.server import make_server
 from beam_pipeline.ledger import LedgerRow, ShardState, StateRow, state_path, write_state
-from beam_pipeline.viewing.data_set import DataSetError
 from tests.beam_pipeline.inspecting.conftest import RIGHT
 from tests.beam_pipeline.inspecting.made_up import write_made_up
 from tests.beam_pipeline.inspecting.serving import Asked, in_thread

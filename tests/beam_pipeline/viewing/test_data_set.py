@@ -13,10 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from beam_pipeline.clips import ClipError
+from beam_pipeline.data_set import DataSetError, find_clip, open_data_set
 from beam_pipeline.ledger import SCHEMA, read_state, state_path, write_state
 from beam_pipeline.tfrecord import read_records
+from beam_pipeline.viewing.clip_reading import read_clip
 from beam_pipeline.viewing.clip_record import id_of
-from beam_pipeline.viewing.data_set import DataSetError, find_clip, open_data_set, read_clip
 from tests.beam_pipeline.object_files import SCHEME
 from tests.beam_pipeline.viewing.conftest import DOWN, MISSING, RIGHT, SILENT
 

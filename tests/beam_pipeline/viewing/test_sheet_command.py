@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from beam_pipeline.cli import main
-from beam_pipeline.viewing.data_set import Split, open_data_set
+from beam_pipeline.data_set import Split, open_data_set
 from beam_pipeline.viewing.new_files import RequestError
 from beam_pipeline.viewing.sheet_command import Choice, choose
 from tests.beam_pipeline.object_files import SCHEME

@@ -5,11 +5,12 @@ No shard is read to find a record in it, nor is an index needed: the ledger has 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from types import NoneType
 from typing import Any
 
@@ -19,20 +20,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from beam_pipeline import files
-from beam_pipeline.checking.verifying import VerifyError, data_sets_in, splits_in
-from beam_pipeline.clips import ClipError
 from beam_pipeline.json_files import read_object
 from beam_pipeline.ledger import (
     SCHEMA,
     parse_state_name,
     read_state_columns,
     read_state_head,
-    read_state_rows,
-    state_path,
 )
 from beam_pipeline.progress import PLAN_FILE
-from beam_pipeline.tfrecord import FRAMING_BYTES, CorruptRecordError, read_record_at
-from beam_pipeline.viewing.clip_record import ClipRecord, parse_clip
+from beam_pipeline.tfrecord import FRAMING_BYTES
 from tf_data import contract
 
 _PLACE = {"file": pa.string(), "offset": pa.int64()}
@@ -52,6 +48,8 @@ _INFO_TYPES: dict[str, Any] = {
     **{"config": (str, NoneType), "version": str, "frame_rate": (int, float), "num_asked": int, "complete": bool},
 }
 _STATE_SCHEMA = pa.schema([*SCHEMA, *(pa.field(name, kind) for name, kind in (_PLACE | _QUALITIES).items())])
+_SETTINGS_RE = re.compile(r"settings-(?P<split>\w+)\.json")
+_INFO_RE = re.compile(r"info-(?P<split>\w+)\.json")
 
 
 class DataSetError(Exception):
@@ -92,10 +90,7 @@ def open_data_set(folder: str, splits: Sequence[str] = ()) -> list[Split]:
     Raises:
       DataSetError: there is no data set or there are several, a split is not there, or its ledger is damaged.
     """
-    try:
-        directories = data_sets_in(folder)
-    except VerifyError as error:
-        raise DataSetError(str(error)) from error
+    directories = data_sets_in(folder)
     if len(directories) > 1:
         raise DataSetError(f"{folder}: there are several data sets, name one of {', '.join(directories)}")
     (directory,) = directories
@@ -104,6 +99,37 @@ def open_data_set(folder: str, splits: Sequence[str] = ()) -> list[Split]:
     if missing := [split for split in wanted if split not in there]:
         raise DataSetError(f"{directory}: there is no split {missing[0]}, only {', '.join(there)}")
     return [_open_split(directory, split) for split in dict.fromkeys(wanted)]
+
+
+def data_sets_in(folder: str) -> list[str]:
+    """Returns the versions of data sets in a folder or, on this machine, below it.
+
+    Raises:
+      DataSetError: there is none.
+    """
+    found = _versions_in(folder, depth=3)  # <data_dir>/<name>/<config>/<version>
+    if not found:
+        raise DataSetError(
+            f"{folder}: there is no data set, which would have {contract.info_file('<split>')} or state/"
+        )
+    return found
+
+
+def _versions_in(folder: str, depth: int) -> list[str]:
+    if splits_in(folder):
+        return [folder]
+    if not depth or not files.is_local(folder) or not Path(folder).is_dir():
+        return []
+    below = sorted(str(path) for path in Path(folder).iterdir() if path.is_dir())
+    return [found for path in below for found in _versions_in(path, depth - 1)]
+
+
+def splits_in(directory: str) -> list[str]:
+    """Returns the splits of which a run, or a copy of what it made, left anything."""
+    state_dir = files.join(directory, contract.STATE_DIR)
+    patterns = ((directory, _INFO_RE), (state_dir, _SETTINGS_RE))
+    matches = (pattern.fullmatch(file) for folder, pattern in patterns for file in files.names(folder))
+    return sorted({match["split"] for match in matches if match})
 
 
 def find_clip(splits: Iterable[Split], clip_id: str) -> tuple[Split, dict[str, Any]]:
@@ -117,40 +143,6 @@ def find_clip(splits: Iterable[Split], clip_id: str) -> tuple[Split, dict[str, A
     there = f"there are {', '.join(few)}, …" if few else "there is none yet"
     names = ", ".join(split.split for split in splits)
     raise DataSetError(f"{splits[0].directory} ({names}): no clip has the id {clip_id}; {there}")
-
-
-def read_clip(split: Split, row: Mapping[str, Any]) -> ClipRecord:
-    """Reads one record by its place.
-
-    Args:
-      split: of the clip.
-      row: of `split.clips`, as a mapping.
-
-    Raises:
-      ClipError: the clip failed, for which the row has its reason and detail; or `unreadable`: its record is damaged
-        or not where the ledger says.
-      OSError: the shard can't be read.
-    """
-    if row["status"] != "ok":
-        raise ClipError(row["reason"], f"clip {row['clip_id']} has no record: {row['reason']}: {row['detail']}")
-    try:
-        return _read_at(split.directory, row)
-    except (CorruptRecordError, FileNotFoundError) as error:
-        moved = _place_by_state(split, row)  # of a job that has gone on since
-        with suppress(CorruptRecordError, FileNotFoundError):
-            if moved:
-                return _read_at(split.directory, moved)
-        hint = f"python -m beam_pipeline verify {split.directory} tells what is broken"
-        raise ClipError("unreadable", f"clip {row['clip_id']}: {error}; {hint}") from error
-
-
-def _read_at(directory: str, row: Mapping[str, Any]) -> ClipRecord:
-    path = files.join(directory, row["file"])
-    with files.open_for_reading(path) as file:
-        clip = parse_clip(read_record_at(file, row["offset"], row["bytes"], path))
-    if clip.clip_id != row["clip_id"]:
-        raise CorruptRecordError(f"{path}: at offset {row['offset']} is the record of {clip.clip_id}")
-    return clip
 
 
 def _open_split(directory: str, split: str) -> Split:
@@ -311,8 +303,3 @@ def _read_state(path: str) -> pa.Table:
     clips = pa.table(arrays, schema=_STATE_SCHEMA)
     _check_clips(clips, path)
     return clips
-
-
-def _place_by_state(split: Split, row: Mapping[str, Any]) -> dict[str, Any] | None:
-    _, rows = read_state_rows(state_path(split.directory, split.split, row["shard"], split.num_shards)) or ({}, [])
-    return next((known for known in rows if known["clip_id"] == row["clip_id"] and known.get("file")), None)
