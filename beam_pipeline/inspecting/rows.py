@@ -17,6 +17,7 @@ from beam_pipeline import files
 from beam_pipeline.data_set import Split, open_data_set, planned
 from beam_pipeline.inspecting.links import are_on_youtube
 from beam_pipeline.json_files import read_object
+from beam_pipeline.labels import written_labels
 from beam_pipeline.ledger import SCHEMA
 from tf_data import contract
 
@@ -112,8 +113,7 @@ def _encoded(column: pa.ChunkedArray, first: Sequence[str]) -> tuple[list[str], 
 
 
 def _label_list(directory: str) -> list[str]:
-    content = files.read_whole(files.join(directory, contract.LABELS_FILE)) or b""
-    return content.decode(errors="replace").split("\n")[:-1]
+    return list(written_labels(files.read_whole(files.join(directory, contract.LABELS_FILE)) or b""))
 
 
 def _by_states(clips: pa.Table) -> dict[str, np.ndarray]:
