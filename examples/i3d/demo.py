@@ -32,21 +32,8 @@ _MIRRORED = {
     "turning clockwise": "turning counterclockwise",
 }
 _SLIM = (
-    *(
-        "--width",
-        "0.25",
-        "--shorter_side",
-        "88",
-        "--crop_size",
-        "80",
-        "--batch_size",
-        "32",
-        "--batch_norm_decay",
-        "0.9",
-        "--dropout",
-        "0",
-    ),
-    *("--learning_rate", "0.05", "--evaluate_every", "50", "--checkpoint_every", "100"),
+    *("--width", "0.25", "--shorter_side", "88", "--crop_size", "80", "--dropout", "0", "--batch_norm_decay", "0.9"),
+    *("--evaluate_every", "50", "--checkpoint_every", "100"),
     *(part for label, mirrored in _MIRRORED.items() for part in ("--flip_label", f"{label}={mirrored}")),
 )
 
