@@ -199,7 +199,9 @@ def _parser() -> argparse.ArgumentParser:
     clip = add("clip", _clip, "cut one record of a data set into a film: .mp4, .webm or .gif", _CLIP)
     clip.usage = f"{clip.prog} [options] DATA [--] ID OUT"
     clip.add_argument("folder", metavar="DATA", help="folder of a data set")
-    clip.add_argument("clip_id", metavar="ID", help="of a clip of any split; -- goes before one that begins with -")
+    clip.add_argument(
+        "clip_id", metavar="ID", help="of a clip of any split; -- goes before one that begins with -, after all options"
+    )
     clip.add_argument("out", metavar="OUT", type=Path, help="a .mp4, .webm or .gif file")
     clip.add_argument(
         "--flow",

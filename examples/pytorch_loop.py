@@ -3,7 +3,7 @@
     python examples/pytorch_loop.py k400 --data_dir /data/tfrecords --size 112 --checkpoint k400.pt
     python examples/pytorch_loop.py demo --data_dir demo --flip_probability 0
 
-The second one is for the data set of `make demo`.
+The second one is for the data set of `make demo`. PyTorch is not among the project's requirements: `pip install torch`.
 """
 
 import argparse

@@ -8,6 +8,7 @@ import numpy as np
 from beam_pipeline.viewing.flow_colours import colour_flow
 
 _LENGTH_OF_FULL = 0.95  # in distances of the grid, of an arrow whose flow has the full colour
+_LONGEST = 2.5  # in distances of the grid: longer ones would cover their neighbours
 _OUTLINE = (24, 24, 28)
 _SHIFT = 4  # OpenCV's fixed point: sixteenths of a pixel
 # Parts of an arrow, by its thickness.
@@ -17,8 +18,8 @@ _HEAD_LENGTH, _HEAD_WIDTH, _OUTLINE_WIDTH = 3.4, 3.0, 1.1
 def draw_arrows(picture: np.ndarray, vectors: np.ndarray, full_px: float, spacing_px: float) -> np.ndarray:
     """Returns the picture with an arrow for each cell of a grid, in the colour of its direction.
 
-    It begins in the middle of its cell and shows the cell's mean flow, `arrow_scale` times as long. Where that is
-    shorter than an arrow is thick there is a dot.
+    It begins in the middle of its cell and shows the cell's mean flow, `arrow_scale` times as long, up to two and a
+    half cells. Where that is shorter than an arrow is thick there is a dot.
 
     Args:
       picture: uint8 RGB (height, width, 3).
@@ -34,8 +35,11 @@ def draw_arrows(picture: np.ndarray, vectors: np.ndarray, full_px: float, spacin
     x = (np.arange(columns) + 0.5) * width / columns
     y = (np.arange(rows) + 0.5) * height / rows
     starts = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-    for start, vector in zip(starts, cells.reshape(-1, 2), strict=True):
-        draw_arrow(drawn, start, vector * scale, spacing_px / 12)
+    ways = cells.reshape(-1, 2) * scale
+    lengths = np.linalg.norm(ways, axis=-1, keepdims=True)
+    ways *= np.minimum(1, _LONGEST * spacing_px / np.maximum(lengths, 1))
+    for start, way in zip(starts, ways, strict=True):
+        draw_arrow(drawn, start, way, spacing_px / 12)
     return drawn
 
 

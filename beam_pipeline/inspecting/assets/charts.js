@@ -57,8 +57,7 @@ inspect.drawCharts = (() => {
     charts.forEach((drawn) => drawn.destroy());
     const holder = document.getElementById('charts');
     holder.replaceChildren();
-    charts = split.distributions.map((d) => {
-      const d0 = {...d, counts: d.counts};
+    const canvases = split.distributions.map((d) => {
       const canvas = inspect.element('canvas', {
         role: 'img', 'aria-label': `${d.title}: ${d.counts.length} bars from ${d.start} ${d.unit} on; median ${d.median}`,
       });
@@ -67,9 +66,12 @@ inspect.drawCharts = (() => {
         inspect.element('figcaption', {}, inspect.element('strong', {}, d.title),
           inspect.element('span', {class: 'quiet'}, ` ${d.unit} · median ${d.median}${beyond}`)),
         inspect.element('div', {class: 'canvas'}, canvas), table(d)));
-      // No bar where there is no clip; a lone clip among thousands keeps two pixels.
-      return chart(canvas, {...d0, counts: d.counts.map((count) => count || null)});
+      return canvas;
     });
+    // Once all are in place: alone in its row, the first would be drawn as wide as that.
+    // No bar where there is no clip; a lone clip among thousands keeps two pixels.
+    charts = split.distributions.map((d, k) => chart(
+      canvases[k], {...d, counts: d.counts.map((count) => count || null)}));
     if (!split.distributions.length) holder.append(inspect.element('p', {class: 'quiet'}, 'No clip is written yet.'));
     const missing = ['brightness', 'motion'].filter((name) => !split.distributions.some((d) => d.name === name));
     if (split.distributions.length && missing.length) {

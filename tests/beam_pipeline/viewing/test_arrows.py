@@ -46,6 +46,14 @@ def test_twice_the_flow_is_twice_as_long() -> None:
     assert length(1.2) / length(0.6) == pytest.approx(2, rel=0.15)
 
 
+def test_none_is_longer_than_two_and_a_half_cells() -> None:
+    vectors = uniform(0, 0)
+    vectors[40:80, 40:80] = (50, 0)  # one cell of a grid of 40 pixels
+    marks = np.abs(draw_arrows(GREY, vectors, 2.0, 40).astype(int) - (255, 0, 0)).max(axis=-1) < 20
+    columns = np.flatnonzero(marks.any(axis=0))
+    assert 2.2 * 40 < columns[-1] - columns[0] < 2.6 * 40
+
+
 def test_there_is_one_for_each_cell_and_a_dot_where_nothing_moves() -> None:
     vectors = uniform(0, 0)
     vectors[:, 80:] = (1.0, 0.0)
