@@ -53,8 +53,8 @@ class Lesson:
 
 # One frame has a tenth right by guessing; of some 120 clips more than a fifth would be no guess.
 LESSONS: Mapping[str, Lesson] = {
-    "rgb": Lesson("rgb", num_frames=16, batch_size=16, learning_rate=0.03, steps=700, least=0.9),
-    "flow": Lesson("flow", num_frames=8, batch_size=32, learning_rate=0.05, steps=600, least=0.9),
+    "rgb": Lesson("rgb", num_frames=16, batch_size=16, learning_rate=0.03, steps=850, least=0.9),
+    "flow": Lesson("flow", num_frames=8, batch_size=32, learning_rate=0.05, steps=450, least=0.9),
     "one frame": Lesson("rgb", num_frames=1, batch_size=32, learning_rate=0.05, steps=150, most=0.2),
 }
 
@@ -65,6 +65,7 @@ def make_records(folder: Path, clips_per_class: int) -> str:
     Raises:
       ValueError: the job failed, and has said why.
     """
+    print(f"1. Films of ten motions, {clips_per_class} of each, in {folder / 'films'}: a minute or more", flush=True)
     made = make_mini_kinetics(folder / "films", clips_per_class=clips_per_class)
     settings = [
         f"source.store={made.videos}",
@@ -73,6 +74,7 @@ def make_records(folder: Path, clips_per_class: int) -> str:
         "audio=null",
         *(f"splits.{split}.annotations={path}" for split, path in made.annotations.items()),
     ]
+    print("2. The job: frames and optical flow of every clip to TFRecords", flush=True)
     # In a process of its own: the job's children would load what this one has loaded, TensorFlow with it.
     job = [sys.executable, "-m", "beam_pipeline", "run", "--config", "configs/demo.yaml", "--data_dir", str(folder)]
     if subprocess.run([*job, *(part for one in settings for part in ("--set", one))]).returncode:
@@ -110,13 +112,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m examples.i3d.demo", description=main.__doc__)
     parser.add_argument("--out", type=Path, default=Path("train-demo"), help="where all goes (default: train-demo)")
     parser.add_argument("--clips_per_class", type=int, default=48, help="a quarter is held out (default: 48)")
-    parser.add_argument("--steps", type=int, help="of each training (default: 700, 600 and 150)")
+    lessons = ", ".join(str(lesson.steps) for lesson in LESSONS.values())
+    parser.add_argument("--steps", type=int, help=f"of each training (default: {lessons})")
     asked = parser.parse_args(argv)
     folder = asked.out.absolute()
     try:
         data = make_records(folder, asked.clips_per_class)
         before = _cpu_minutes()
+        print(f"3. {len(LESSONS)} trainings: {', '.join(LESSONS)}; a quarter of an hour of two cores", flush=True)
         curves = {name: learn(name, data, folder, asked.steps) for name in LESSONS}
+        print("4. How much of the held-out clips each of them tells", flush=True)
         told = {name: held_out(name, folder) for name in LESSONS}
     except ValueError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
