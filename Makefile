@@ -20,8 +20,8 @@ demo: $(READY)  ## make a mini-Kinetics, run the job on it, read a batch, draw a
 train-demo: $(READY)  ## teach a slim I3D to tell motions apart, from frames and from flow (train-demo/): twenty minutes
 	$(RUN) -m examples.i3d.demo
 
-test: $(READY)  ## run all tests
-	$(RUN) -m pytest
+test: $(READY)  ## run all tests, two at a time
+	$(RUN) -m pytest -n 2 --dist loadfile
 
 # What these tests need beside .venv; another folder keeps it from checkout to checkout: make ENGINES=~/.cache/engines ...
 ENGINES := .engines
@@ -109,7 +109,7 @@ clean:  ## remove what demo, tests and set-up made
 
 $(READY): requirements.txt requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "needs Python 3.11, 3.12 or 3.13; give its path: make PYTHON=/path/to/python3"; exit 1; }
-	@echo "Setting up $(VENV) for the first time: a few minutes, 3 GB"
+	@echo "Setting up $(VENV) for the first time: a few minutes, 3.5 GB"
 	@$(PYTHON) -m venv $(VENV)
 	@$(RUN) -m pip install --quiet --disable-pip-version-check uv  # which takes a tenth of pip's time
 	@$(UV) pip install --quiet --python $(VENV) --requirement requirements.txt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pytest
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Names the mark of tests that `.ci/run` has time for, where the others of their folder take too long."""
+    """Names the mark of tests that `.ci/run` has time for where others take too long, and lets Ctrl-C through."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background: tests stop what they start
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "essential: what .ci/run runs of tests that take long")
 
 
