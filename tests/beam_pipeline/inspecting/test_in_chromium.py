@@ -231,6 +231,15 @@ def test_all_writing_is_easy_to_tell_from_its_ground(browser: Browser, address: 
         assert low == []
 
 
+def test_charts_are_as_wide_as_their_place(page: Page) -> None:
+    page.locator("#charts canvas").first.scroll_into_view_if_needed()
+    until(
+        page,
+        "[...document.querySelectorAll('#charts canvas')].every(e => e.offsetWidth <= e.parentElement.clientWidth)",
+    )
+    assert page.locator("#charts canvas").count() > 1
+
+
 def test_the_page_is_as_wide_as_a_phone(browser: Browser, address: str) -> None:
     with opened(browser, address, size=(360, 740)) as page:
         assert page.evaluate("document.documentElement.scrollWidth") == 360
