@@ -7,7 +7,6 @@ does.
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import resource
 import subprocess
@@ -17,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is loaded
-logging.getLogger().setLevel(logging.ERROR)  # Beam warns of what is not installed, which nothing here needs
 
 from beam_pipeline.demo.mini_kinetics import make_mini_kinetics
 from examples.i3d import evaluate, train

@@ -7,7 +7,6 @@ python -m examples.i3d.evaluate --video clip.mp4 --weights rgb_imagenet/model.ck
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import Any, cast
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is loaded
-logging.getLogger().setLevel(logging.ERROR)  # Beam warns of what is not installed, which nothing here needs
 
 import numpy as np
 import tensorflow as tf
