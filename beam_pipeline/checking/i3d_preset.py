@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -170,12 +170,15 @@ def _told(counts: Counter) -> str:
     """Returns values, the most frequent first, with their counts where there are several."""
     if not counts:
         return "not said by the records"
-    show: Callable[[Any], str] = lambda value: f"{value:g}" if isinstance(value, float) else str(value)  # noqa: E731
     if len(counts) == 1:
-        return show(next(iter(counts)))
+        return _shown(next(iter(counts)))
     common = counts.most_common(4)
     more = ", …" if len(counts) > len(common) else ""
-    return ", ".join(f"{show(value)} ({count:,}×)" for value, count in common) + more
+    return ", ".join(f"{_shown(value)} ({count:,}×)" for value, count in common) + more
+
+
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _aspect(encode: Mapping[str, Any]) -> str:
