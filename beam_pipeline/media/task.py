@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from beam_pipeline.clips import Clip, ClipError
 from beam_pipeline.media.settings import MediaSettings
 
-RECORD_REVISION = 3
+RECORD_REVISION = 4
 """Part of a run's fingerprint: raise it whenever the bytes of a record change (tests/beam_pipeline/test_golden.py)."""
 
 

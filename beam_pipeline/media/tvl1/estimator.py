@@ -41,6 +41,7 @@ class _Level:
         self.sweeps = sweeps.new_scratch()
         self.medians = medians.new_scratch(width)
         self.warps = warps.new_scratch(width)
+        self.unmoved = np.zeros((height, len(self.warps[0])), np.bool_)
 
 
 class TVL1:
@@ -99,14 +100,19 @@ class TVL1:
         parameters, fields, (width, height) = self.parameters, level.fields, level.size
         most, tau = np.float32(parameters.data_weight * parameters.theta), np.float32(parameters.tau)
         limit = np.float32(parameters.epsilon_px**2 * width * height * float(step) ** 2)
+        level.unmoved[:] = False
+        at_rest = sweeps.at_rest(fields, width)
         for _ in range(parameters.num_warps):
-            warps.linearise(first, channels, fields, width, step, *level.warps)
+            warps.linearise(first, channels, fields, width, step, level.unmoved, *level.warps)
             for _ in range(parameters.outer_iterations):
                 if parameters.median_px > 1:
                     for field in (U, V):
                         medians.filter_median(fields, field, width, parameters.median_px, *level.medians)
                 if sweeps.iterate(fields, width, most, tau, limit, parameters.inner_iterations, *level.sweeps):
                     break
+            at_rest = at_rest and sweeps.at_rest(fields, width)
+            if at_rest:  # the next warp would begin and end as this one did
+                break
 
 
 @functools.cache

@@ -17,6 +17,7 @@ from typing import Any
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
+from numba.extending import intrinsic
 
 LANES = 16
 
@@ -69,6 +70,10 @@ class Lanes:
     def __truediv__(self, other: Lanes) -> Lanes:
         return self._make(self._builder.fdiv(self.value, other.value))
 
+    def times_plus(self, other: Lanes, addend: Lanes) -> Lanes:
+        """The product and a sum, rounded once (IEEE's fusedMultiplyAdd)."""
+        return self._call("fma", other, addend)
+
     def sqrt(self) -> Lanes:
         """The root, correctly rounded."""
         return self._call("sqrt")
@@ -77,13 +82,13 @@ class Lanes:
         """The whole number below."""
         return self._call("floor")
 
-    def _call(self, name: str) -> Lanes:
-        """One of LLVM's functions of a vector that is a float32 vector itself."""
-        kind = self.value.type
+    def _call(self, name: str, *others: Lanes) -> Lanes:
+        """One of LLVM's functions of vectors that is a float32 vector itself."""
+        kind, values = self.value.type, [self.value, *(other.value for other in others)]
         function = cgutils.get_or_insert_function(
-            self._builder.module, ir.FunctionType(kind, [kind]), f"llvm.{name}.v{kind.count}f32"
+            self._builder.module, ir.FunctionType(kind, [kind] * len(values)), f"llvm.{name}.v{kind.count}f32"
         )
-        return self._make(self._builder.call(function, [self.value]))
+        return self._make(self._builder.call(function, values))
 
     def minimum(self, other: Lanes) -> Lanes:
         """The smaller value, the other's where they are equal or not numbers: one instruction of x86-64."""
@@ -115,6 +120,43 @@ def all_zero(values: Sequence[Lanes], builder: ir.IRBuilder) -> ir.Value:
     magnitudes = builder.shl(bits, ir.Constant(kind, [1] * LANES))
     found = builder.icmp_unsigned("!=", magnitudes, ir.Constant(kind, [0] * LANES))
     return builder.icmp_unsigned("==", builder.bitcast(found, ir.IntType(LANES)), ir.Constant(ir.IntType(LANES), 0))
+
+
+_FLUSH = 0x8040  # of the control register MXCSR: results and operands that are subnormal are taken for zeros
+
+
+@intrinsic
+def flush_subnormals(typing_context):
+    """Takes subnormal numbers for zeros from here on, which else cost a hundred cycles each; returns how it was."""
+
+    def generate(context, builder, signature, arguments):
+        before = _control(builder, "stmxcsr")
+        _control(builder, "ldmxcsr", builder.or_(before, ir.Constant(_I32, _FLUSH)))
+        return before
+
+    return types.uint32(), generate
+
+
+@intrinsic
+def restore_subnormals(typing_context, before):
+    """Goes back to what `flush_subnormals` returned."""
+
+    def generate(context, builder, signature, arguments):
+        _control(builder, "ldmxcsr", arguments[0])
+        return context.get_dummy_value()
+
+    return types.void(types.uint32), generate
+
+
+def _control(builder: ir.IRBuilder, instruction: str, value: ir.Value | None = None) -> ir.Value:
+    """Stores or loads the control register of vectors' arithmetic."""
+    slot = cgutils.alloca_once(builder, _I32)
+    if value is not None:
+        builder.store(value, slot)
+    kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer()])
+    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.sse.{instruction}")
+    builder.call(function, [builder.bitcast(slot, ir.IntType(8).as_pointer())])
+    return builder.load(slot)
 
 
 class Code:
@@ -178,9 +220,9 @@ class Code:
         offset = ir.Constant(_I64, at) if isinstance(at, int) else at
         return self.builder.bitcast(self.builder.gep(place, [offset]), ir.VectorType(_F32, lanes).as_pointer())
 
-    def variable(self, value: Lanes) -> Variable:
-        """A variable with its first value."""
-        return Variable(self.builder, value)
+    def variables(self, *values: Lanes) -> Variables:
+        """Variables with their first values."""
+        return Variables(self.builder, values)
 
     @contextmanager
     def blocks(self, width: ir.Value) -> Iterator[ir.Value]:
@@ -188,6 +230,34 @@ class Code:
         steps = ir.Constant(_I64, 0), width, ir.Constant(_I64, LANES)
         with cgutils.for_range_slice(self.builder, *steps, intp=_I64) as (x, _):
             yield x
+
+    def pipeline(
+        self,
+        width: ir.Value,
+        first: Callable[[ir.Value], list[Lanes]],
+        second: Callable[[list[Lanes]], list[Lanes]],
+        third: Callable[[ir.Value, list[Lanes]], None],
+    ) -> None:
+        """Three stages over the blocks of a row, each on what the one before it made of a block.
+
+        The second is at the block before that of the first, and the third at the block before that: what a block waits
+        for, roots and quotients above all, is computed while others are at work.
+        """
+        builder, step = self.builder, ir.Constant(_I64, LANES)
+        start = ir.Constant(_I64, 0)
+        last = builder.and_(builder.sub(width, ir.Constant(_I64, 1)), ir.Constant(_I64, -LANES))
+        begun = self.variables(*first(start))
+        ready = self.variables(*second(begun.get()))
+        with builder.if_then(builder.icmp_signed(">", last, start)):
+            begun.set(first(step))
+            rest = builder.add(step, step), builder.add(last, step), step
+            with cgutils.for_range_slice(builder, *rest, intp=_I64) as (x, _):
+                third(builder.sub(x, builder.add(step, step)), ready.get())
+                ready.set(second(begun.get()))
+                begun.set(first(x))
+            third(builder.sub(last, step), ready.get())
+            ready.set(second(begun.get()))
+        third(last, ready.get())
 
     def columns(self, x: ir.Value) -> Lanes:
         """The numbers of the columns of the block at `x`."""
@@ -203,18 +273,19 @@ class Code:
         self.builder.store(self.builder.fptosi(value.value, kind), address, align=4)
 
 
-class Variable:
+class Variables:
     """Lanes that a loop changes."""
 
-    def __init__(self, builder: ir.IRBuilder, value: Lanes):
+    def __init__(self, builder: ir.IRBuilder, values: Sequence[Lanes]):
         self._builder = builder
-        self._slot = cgutils.alloca_once(builder, value.value.type)
-        self.set(value)
+        self._slots = [cgutils.alloca_once(builder, value.value.type) for value in values]
+        self.set(values)
 
-    def get(self) -> Lanes:
-        """What it holds here."""
-        return Lanes(self._builder, self._builder.load(self._slot))
+    def get(self) -> list[Lanes]:
+        """What they hold here."""
+        return [Lanes(self._builder, self._builder.load(slot)) for slot in self._slots]
 
-    def set(self, value: Lanes) -> None:
-        """Gives it another value."""
-        self._builder.store(value.value, self._slot)
+    def set(self, values: Sequence[Lanes]) -> None:
+        """Gives them other values."""
+        for slot, value in zip(self._slots, values, strict=True):
+            self._builder.store(value.value, slot)

@@ -13,10 +13,10 @@ from numba import types
 from numba.extending import intrinsic
 
 from beam_pipeline.media.tvl1.fields import BY_X, BY_Y, INVERSE, PU_X, PU_Y, PV_X, PV_Y, REST, U, V
-from beam_pipeline.media.tvl1.lanes import LANES, Code, Lanes, compiled
+from beam_pipeline.media.tvl1.lanes import LANES, Code, Lanes, compiled, flush_subnormals, restore_subnormals
 
 _MEASURE_ROWS = 8  # how often it is asked whether the flow has changed too much to stop
-_TOGETHER = 8  # sweeps that go over the rows together: more bring nothing (benchmarks/flow.py)
+_TOGETHER = 16  # sweeps that go over the rows together: more bring nothing (benchmarks/flow.py)
 
 
 def _row(*, primal: bool, dual: bool, measured: bool = False) -> Any:
@@ -39,44 +39,68 @@ def _row(*, primal: bool, dual: bool, measured: bool = False) -> Any:
             tau_, high, low = code.spread(tau), code.spread(most), code.spread(builder.fneg(most))
             one, zero = code.constant(1), code.constant(0)
             end = code.spread(builder.sitofp(width, most.type))
-            pu_x_before, pv_x_before = (code.variable(zero) for _ in range(2))
-            total = code.variable(code.load(sums) if measured else one)
+            before = code.variables(zero, zero)  # the duals p_x of the block before
+            total = code.variables(code.load(sums) if measured else one)
 
             def moved(flow: Lanes, slope: Lanes, along: Lanes, p_x: Lanes, p_x_left: Lanes, p_y_rise: Lanes) -> Lanes:
-                return (flow + along * slope) + tau_ * ((p_x - p_x_left) + p_y_rise)
+                return tau_.times_plus((p_x - p_x_left) + p_y_rise, along.times_plus(slope, flow))
 
-            def follow(flow: int, p_x: int, p_y: int, below: Lanes, p_y_old: Lanes, x: Any) -> None:
+            def move(x: Any, u: Lanes, v: Lanes, pu_y_above: Lanes, pv_y_above: Lanes) -> tuple[Lanes, Lanes]:
+                by_x, by_y, inverse, rest = (code.load(here_at[field], x) for field in (BY_X, BY_Y, INVERSE, REST))
+                pu_x, pu_y, pv_x, pv_y = (code.load(here_at[field], x) for field in (PU_X, PU_Y, PV_X, PV_Y))
+                # Three cases in the paper, which are one value cut off at ±λθ.
+                along = (by_y.times_plus(v, by_x.times_plus(u, rest)) * inverse).minimum(high).maximum(low)
+                pu_x_left, pv_x_left = (
+                    dual.behind(block) for dual, block in zip((pu_x, pv_x), before.get(), strict=True)
+                )
+                before.set([pu_x, pv_x])
+                new_u = moved(u, by_x, along, pu_x, pu_x_left, pu_y - pu_y_above)
+                new_v = moved(v, by_y, along, pv_x, pv_x_left, pv_y - pv_y_above)
+                code.store(new_u, here_at[U], x)
+                code.store(new_v, here_at[V], x)
+                if measured:
+                    by_u, by_v = new_u - u, new_v - v
+                    squares = by_u.times_plus(by_u, by_v * by_v)
+                    total.set([total.get()[0] + code.columns(x).where("<", end, zero, squares)])
+                return new_u, new_v
+
+            def follow(flow: int, p_x: int, below: Lanes, p_y: Lanes, x: Any) -> list[Lanes]:
+                """The duals of one of the two, not yet shrunk, and the square of its gradient."""
                 centre = code.load(above_at[flow], x)
                 right = code.load(above_at[flow], builder.add(x, x.type(1))) - centre
                 down = below - centre
-                shrink = one / (one + (right * right + down * down).sqrt())
-                code.store((code.load(above_at[p_x], x) + right) * shrink, above_at[p_x], x)
-                code.store((p_y_old + down) * shrink, above_at[p_y], x)
+                return [code.load(above_at[p_x], x) + right, p_y + down, down.times_plus(down, right * right)]
 
-            with code.blocks(width) as x:
+            def move_and_follow(x: Any) -> list[Lanes]:
                 u, v = code.load(here_at[U], x), code.load(here_at[V], x)
                 pu_y_above, pv_y_above = code.load(above_at[PU_Y], x), code.load(above_at[PV_Y], x)
                 if primal:
-                    by_x, by_y, inverse, rest = (code.load(here_at[field], x) for field in (BY_X, BY_Y, INVERSE, REST))
-                    pu_x, pu_y, pv_x, pv_y = (code.load(here_at[field], x) for field in (PU_X, PU_Y, PV_X, PV_Y))
-                    # Three cases in the paper, which are one value cut off at ±λθ.
-                    along = ((rest + (by_x * u + by_y * v)) * inverse).minimum(high).maximum(low)
-                    new_u = moved(u, by_x, along, pu_x, pu_x.behind(pu_x_before.get()), pu_y - pu_y_above)
-                    new_v = moved(v, by_y, along, pv_x, pv_x.behind(pv_x_before.get()), pv_y - pv_y_above)
-                    pu_x_before.set(pu_x)
-                    pv_x_before.set(pv_x)
-                    code.store(new_u, here_at[U], x)
-                    code.store(new_v, here_at[V], x)
-                    if measured:
-                        by_u, by_v = new_u - u, new_v - v
-                        squares = by_u * by_u + by_v * by_v
-                        total.set(total.get() + code.columns(x).where("<", end, zero, squares))
-                    u, v = new_u, new_v
-                if dual:
-                    follow(U, PU_X, PU_Y, u, pu_y_above, x)
-                    follow(V, PV_X, PV_Y, v, pv_y_above, x)
+                    u, v = move(x, u, v, pu_y_above, pv_y_above)
+                return follow(U, PU_X, u, pu_y_above, x) + follow(V, PV_X, v, pv_y_above, x) if dual else []
+
+            def measure_gradients(values: list[Lanes]) -> list[Lanes]:
+                pu_x, pu_y, square_u, pv_x, pv_y, square_v = values
+                by_u, by_v = one + square_u.sqrt(), one + square_v.sqrt()
+                return [pu_x, pu_y, by_u, pv_x, pv_y, by_v, by_u * by_v]
+
+            def shrink_duals(x: Any, values: list[Lanes]) -> None:
+                pu_x, pu_y, by_u, pv_x, pv_y, by_v, by_both = values
+                inverse = one / by_both  # quotients take longest: one for two
+                for field, dual, other in (
+                    (PU_X, pu_x, by_v),
+                    (PU_Y, pu_y, by_v),
+                    (PV_X, pv_x, by_u),
+                    (PV_Y, pv_y, by_u),
+                ):
+                    code.store(dual * (other * inverse), above_at[field], x)
+
+            if dual:
+                code.pipeline(width, move_and_follow, measure_gradients, shrink_duals)
+            else:
+                with code.blocks(width) as x:
+                    move_and_follow(x)
             if measured:
-                code.store(total.get(), sums)
+                code.store(total.get()[0], sums)
             return context.get_dummy_value()
 
         return signature, generate
@@ -159,13 +183,27 @@ def iterate(fields, width, most, tau, limit, count, rows, within, changes):
       within: scratch: whether a sweep has changed little so far.
       changes: scratch: how much it has changed.
     """
-    done = 0
-    while done < count:
+    subnormals = flush_subnormals()
+    done, little = 0, False
+    while done < count and not little:
         made = _sweep_together(fields, width, most, tau, limit, min(count - done, len(rows)), rows, within, changes)
-        if within[made - 1]:
-            return True
+        little = within[made - 1]
         done += made
-    return False
+    restore_subnormals(subnormals)
+    return little
+
+
+@compiled
+def at_rest(fields, width):
+    """Returns whether the flow and the duals are zero everywhere."""
+    for y in range(1, fields.shape[0] - 1):
+        moving = False
+        for field in range(BY_X):
+            for x in range(width):
+                moving |= fields[y, field, x] != 0
+        if moving:
+            return False
+    return True
 
 
 def new_scratch() -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -16,11 +16,11 @@ _FLAT = np.float32(np.finfo(np.float32).eps)  # a squared gradient of no more ca
 _ONE, _HALF, _ZERO = np.float32(1), np.float32(0.5), np.float32(0)
 
 
-def new_scratch(width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Room for one row: the taps around the places that flow leads to, their weights, and what is read there."""
-    length = padded(width)
-    cells = np.zeros((2, length), np.int32)
-    return cells, np.zeros((2, length, _TAPS), np.float32), np.zeros((length, CHANNELS), np.float32)
+def new_scratch(width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Room for one row: which blocks rest, the taps around where flow leads, their weights, and what is read there."""
+    length, blocks = padded(width), -(-width // LANES)
+    resting, cells = np.zeros(blocks, np.bool_), np.zeros((2, length), np.int32)
+    return resting, cells, np.zeros((2, length, _TAPS), np.float32), np.zeros((length, CHANNELS), np.float32)
 
 
 @compiled
@@ -57,8 +57,8 @@ def _weigh(typing_context, fields, y, x, width, height, step, cells, weights):
         _, y, x, width, height, step, _, _ = arguments
         code = Code(context, builder, signature, arguments)
         one, a = code.constant(1), code.constant(-0.75)
-        a_2, a_3, a_4, a_5, a_8 = (
-            code.constant(value) for value in (-0.75 + 2, -0.75 + 3, 4 * -0.75, 5 * -0.75, 8 * -0.75)
+        a_2, a_3, minus_a_4, a_5, a_8 = (
+            code.constant(value) for value in (-0.75 + 2, -0.75 + 3, -4 * -0.75, 5 * -0.75, 8 * -0.75)
         )
         per_px, row = one / code.spread(step), code.spread(builder.sitofp(builder.sub(y, y.type(1)), step.type))
         margin, lowest = code.constant(MARGIN - 1), code.constant(1 - MARGIN)
@@ -68,9 +68,9 @@ def _weigh(typing_context, fields, y, x, width, height, step, cells, weights):
             cell = place.floor()
             t = place - cell
             before, after = t + one, one - t
-            first = ((a * before - a_5) * before + a_8) * before - a_4
-            second = (a_2 * t - a_3) * t * t + one
-            third = (a_2 * after - a_3) * after * after + one
+            first = (a * before - a_5).times_plus(before, a_8).times_plus(before, minus_a_4)
+            second = ((a_2 * t - a_3) * t).times_plus(t, one)
+            third = ((a_2 * after - a_3) * after).times_plus(after, one)
             code.store_channels([first, second, third, one - first - second - third], code.place(7, axis, x, 0))
             code.store_integers(cell.maximum(lowest).minimum(highest) + margin, code.place(6, axis, x))
         return context.get_dummy_value()
@@ -94,8 +94,8 @@ def _interpolate(typing_context, channels, cells, weights, x, values):
         by_row = code.place(2, 1, x, 0)
         total = None
         for _ in range(_TAPS):
-            part = code.load(place, 0, _TAPS * CHANNELS) * code.spread(builder.load(by_row), _TAPS * CHANNELS)
-            total = total + part if total else part
+            taps, weight = code.load(place, 0, _TAPS * CHANNELS), code.spread(builder.load(by_row), _TAPS * CHANNELS)
+            total = taps.times_plus(weight, total) if total else taps * weight
             place, by_row = builder.gep(place, [stride]), builder.gep(by_row, [x.type(1)])
         by_column = code.load(code.place(2, 0, x, 0), 0, _TAPS)
         total = total * by_column.pick([tap for tap in range(_TAPS) for _ in range(CHANNELS)])
@@ -108,53 +108,59 @@ def _interpolate(typing_context, channels, cells, weights, x, values):
 
 
 @intrinsic
-def _stands_still(typing_context, channels, fields, y, x, values):
-    """Whether no flow of a block of row `y` of `fields` is anything but zero; then its pixels are their own values.
-
-    So they would be by interpolation, whose weights are 0, 1, 0 and 0 there.
-    """
-    signature = types.boolean(channels, fields, y, x, values)
+def _rests(typing_context, fields, y, x):
+    """Whether no flow of a block of row `y` of `fields` is anything but zero."""
+    signature = types.boolean(fields, y, x)
 
     def generate(context, builder, signature, arguments):
-        _, _, y, x, _ = arguments
+        _, y, x = arguments
         code = Code(context, builder, signature, arguments)
-        still = all_zero([code.load(code.place(1, y, field, x)) for field in (U, V)], builder)
-        with builder.if_then(still):
-            here = code.place(0, builder.add(y, y.type(MARGIN - 1)), builder.add(x, x.type(MARGIN)), 0)
-            code.store(code.load(here, 0, CHANNELS * LANES), code.place(4, x, 0))
-        return still
+        return all_zero([code.load(code.place(0, y, field, x)) for field in (U, V)], builder)
 
     return signature, generate
 
 
 @intrinsic
-def _linearise_row(typing_context, first, values, fields, y, width, step):
-    """The data term of row `y` of `fields`, from the first image and what was read of the second."""
-    signature = types.void(first, values, fields, y, width, step)
+def _take_over(typing_context, channels, y, x, values):
+    """The pixels of a block that rests are their own values: so they are by weights of 0, 1, 0 and 0."""
+    signature = types.void(channels, y, x, values)
 
     def generate(context, builder, signature, arguments):
-        _, _, _, y, width, step = arguments
+        _, y, x, _ = arguments
         code = Code(context, builder, signature, arguments)
-        at = [code.place(2, y, field, 0) for field in range(REST + 1)]
-        first = code.place(0, builder.sub(y, y.type(1)), 0)
+        here = code.place(0, builder.add(y, y.type(MARGIN - 1)), builder.add(x, x.type(MARGIN)), 0)
+        code.store(code.load(here, 0, CHANNELS * LANES), code.place(3, x, 0))
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def _linearise_block(typing_context, first, values, fields, y, x, step):
+    """The data term of a block of row `y` of `fields`, from the first image and what was read of the second."""
+    signature = types.void(first, values, fields, y, x, step)
+
+    def generate(context, builder, signature, arguments):
+        _, _, _, y, x, step = arguments
+        code = Code(context, builder, signature, arguments)
+        at = [code.place(2, y, field, x) for field in range(REST + 1)]
         one, scale, flat = code.constant(1), code.spread(step), code.constant(_FLAT)
         per_px, square = one / scale, scale * scale
-        with code.blocks(width) as x:
-            level, by_x, by_y = code.load_channels(code.place(1, x, 0), CHANNELS)[:3]
-            steepness = by_x * by_x + by_y * by_y
-            moved_x, moved_y = (code.load(at[field], x) * per_px for field in (U, V))
-            rest = level - by_x * moved_x - by_y * moved_y - code.load(first, x)
-            code.store(square * rest, at[REST], x)
-            code.store(by_x * scale, at[BY_X], x)
-            code.store(by_y * scale, at[BY_Y], x)
-            code.store(code.constant(-1) / (square * steepness.where(">", flat, one)), at[INVERSE], x)
+        level, by_x, by_y = code.load_channels(code.place(1, x, 0), CHANNELS)[:3]
+        steepness = by_x * by_x + by_y * by_y
+        moved_x, moved_y = (code.load(at[field]) * per_px for field in (U, V))
+        rest = level - by_x * moved_x - by_y * moved_y - code.load(code.place(0, builder.sub(y, y.type(1)), x))
+        code.store(square * rest, at[REST])
+        code.store(by_x * scale, at[BY_X])
+        code.store(by_y * scale, at[BY_Y])
+        code.store(code.constant(-1) / (square * steepness.where(">", flat, one)), at[INVERSE])
         return context.get_dummy_value()
 
     return signature, generate
 
 
 @compiled
-def linearise(first, channels, fields, width, step, cells, weights, values):
+def linearise(first, channels, fields, width, step, unmoved, resting, cells, weights, values):
     """Warps the second image by the flow, and makes of it the linear data term around that flow.
 
     Args:
@@ -163,15 +169,27 @@ def linearise(first, channels, fields, width, step, cells, weights, values):
       fields: of the level; the flow is read, the data term written.
       width: of the images.
       step: τ/θ.
-      cells: scratch, int32 (2, padded(width)).
-      weights: scratch, (2, padded(width), 4).
-      values: scratch, (padded(width), CHANNELS).
+      unmoved: of which blocks the data term is that of these images without flow, bool (height, blocks of a row): they
+        are left as they are where they still rest.
+      resting: scratch (`new_scratch`): which blocks of a row rest.
+      cells: scratch.
+      weights: scratch.
+      values: scratch.
     """
     height = first.shape[0]
     for y in range(1, height + 1):
-        for x in range(0, width, LANES):
-            if not _stands_still(channels, fields, y, x, values):
-                _weigh(fields, y, x, width, height, step, cells, weights)
+        for block in range(len(resting)):
+            resting[block] = _rests(fields, y, block * LANES)
+            if not resting[block]:  # for the whole row at first, so that its pixels needn't wait for weights
+                _weigh(fields, y, block * LANES, width, height, step, cells, weights)
+        for block in range(len(resting)):
+            x = block * LANES
+            if not resting[block]:
                 for column in range(x, min(x + LANES, width)):
                     _interpolate(channels, cells, weights, column, values)
-        _linearise_row(first, values, fields, y, width, step)
+            elif not unmoved[y - 1, block]:
+                _take_over(channels, y, x, values)
+            else:
+                continue
+            _linearise_block(first, values, fields, y, x, step)
+            unmoved[y - 1, block] = resting[block]

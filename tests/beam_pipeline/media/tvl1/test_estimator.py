@@ -16,7 +16,7 @@ import pytest
 
 from beam_pipeline.media.flow import estimate_flow
 from beam_pipeline.media.settings import Flow, TVL1Parameters
-from beam_pipeline.media.tvl1 import TVL1
+from beam_pipeline.media.tvl1 import TVL1, sweeps, warps
 from tests.beam_pipeline.media.test_flow import real_luma, texture
 
 SIZE = (160, 120)
@@ -137,6 +137,27 @@ def test_nothing_that_moves_is_exactly_zero() -> None:
     assert not ours(frame, frame.copy()).any()
     black = np.zeros_like(frame)
     assert not ours(black, black.copy()).any()
+
+
+@pytest.mark.parametrize("moves", [True, False])
+def test_what_rests_is_left_out_without_a_difference(moves: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = texture(96, 128)
+    second = first.copy()
+    if moves:
+        second[40:70, 50:80] = moved(first, np.full((96, 128, 2), (1.5, 0.5), np.float32))[40:70, 50:80]
+    flow = ours(first, second)
+    assert moves == flow.any()
+    left_out, linearise = [], warps.linearise
+
+    def linearise_all(first, channels, fields, width, step, unmoved, *scratch) -> None:
+        left_out.append(unmoved.sum())
+        unmoved[:] = False
+        linearise(first, channels, fields, width, step, unmoved, *scratch)
+
+    monkeypatch.setattr(warps, "linearise", linearise_all)
+    monkeypatch.setattr(sweeps, "at_rest", lambda fields, width: False)
+    np.testing.assert_array_equal(ours(first, second), flow)
+    assert max(left_out) > 10  # blocks
 
 
 def test_a_cut_to_another_scene_stays_finite() -> None:
