@@ -72,7 +72,7 @@ CLIPS = (
     "videollava_sample_demo_22.mp4",
 )
 BOUND_PX = 20.0
-AT_LEAST_S = 0.2  # of each method on each pair: its cost is a median, since whatever shares a core slows it for a moment
+AT_LEAST_S = 0.2  # of each method on each pair: its cost is a median, since a core is shared with who knows what
 # From quick to near: none of them is both slower and farther than another.
 FRONT = (
     TVL1Parameters(num_levels=4, level_scale=0.5, num_warps=2, outer_iterations=1, inner_iterations=10),

@@ -1,6 +1,6 @@
 """What the job adds to its decoding, and to its optical flow, and what a second worker gives.
 
-    KINETICS_TEST_DATA=DIR python benchmarks/job.py [--clips 40] [--rounds 5] [--flow METHOD]
+    KINETICS_TEST_DATA=DIR python benchmarks/job.py [--clips 40] [--rounds 5] [--seconds 10] [--flow METHOD]
 
 Runs the real command line on copies of real 340×256 Kinetics clips, one worker and two, each worker pinned to a core of
 its own, and beside it bare loops in one process over the same clips: one that encodes their frames and writes records,
@@ -46,9 +46,9 @@ from beam_pipeline.tfrecord import ShardWriter
 prepare_decoder()
 with open(sys.argv[1], "wb") as file:
     writer = ShardWriter(file)
-    for name in sys.argv[2:]:
+    for name in sys.argv[3:]:
         path = Path(name)
-        clip = Clip(path.stem[:11], 0, 10_000_000, "a label")
+        clip = Clip(path.stem[:11], 0, int(sys.argv[2]) * 10**6, "a label")
         task = ClipTask(clip, 0, "train", "bench", name, path.name, path.stat().st_size, None, MediaSettings())
         writer.write(encode_clip(task).record)
 """
@@ -65,8 +65,8 @@ prepare_decoder()
 @functools.cache
 def luma_of(path):
     with open_container(path) as container:
-        return read_frames(container, 0, 10_000_000, "true", Encode(), keep_luma=True).luma
-for name in sys.argv[2:]:
+        return read_frames(container, 0, int(sys.argv[2]) * 10**6, "true", Encode(), keep_luma=True).luma
+for name in sys.argv[3:]:
     encode_flow(luma_of(os.path.realpath(name)), Flow(sys.argv[1]))
 """
 
@@ -80,7 +80,7 @@ class Cost:
     peak_mb: float
 
 
-def make_store(folder: Path, data: Path, count: int) -> list[Path]:
+def make_store(folder: Path, data: Path, count: int, seconds: int) -> list[Path]:
     """Links copies of real clips under ids of their own and lists them in a CSV.
 
     Each clip comes twice in a row, so that two workers are done at the same time, whatever each clip costs.
@@ -90,10 +90,10 @@ def make_store(folder: Path, data: Path, count: int) -> list[Path]:
     paths = []
     for n in range(count):
         video_id = f"clip{n:07d}"
-        path = folder / f"{video_id}_000000_000010.mp4"
+        path = folder / f"{video_id}_000000_{seconds:06d}.mp4"
         path.symlink_to(data / "videos" / REAL_CLIPS[n // 2 % len(REAL_CLIPS)])
         paths.append(path)
-        rows.append(f"a label,{video_id},0,10,train")
+        rows.append(f"a label,{video_id},0,{seconds},train")
     (folder / "train.csv").write_text("\n".join(rows) + "\n")
     return paths
 
@@ -153,6 +153,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=40, help=f"a multiple of {FEW}")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=10, help="of each clip")
     parser.add_argument("--flow", metavar="METHOD", help="of optical flow, such as tvl1; none by default")
     arguments = parser.parse_args()
     if arguments.clips < 1 or arguments.clips % FEW:
@@ -164,11 +165,13 @@ def main() -> None:
         flow_estimator(Flow(flow))  # compiled, once a machine
     with tempfile.TemporaryDirectory() as name:
         stores = {count: Path(name, f"store{count}") for count in (FEW, FEW + arguments.clips)}
-        paths = {count: list(map(str, make_store(store, data, count))) for count, store in stores.items()}
-        python = sys.executable, "-c"
-        ways = {"frames alone": {n: [*python, FRAMES_ALONE, f"{name}/bare", *paths[n]] for n in stores}}
+        paths = {
+            count: list(map(str, make_store(store, data, count, arguments.seconds))) for count, store in stores.items()
+        }
+        python, seconds = (sys.executable, "-c"), str(arguments.seconds)
+        ways = {"frames alone": {n: [*python, FRAMES_ALONE, f"{name}/bare", seconds, *paths[n]] for n in stores}}
         if flow:
-            ways["flow alone"] = {n: [*python, FLOW_ALONE, flow, *paths[n]] for n in stores}
+            ways["flow alone"] = {n: [*python, FLOW_ALONE, flow, seconds, *paths[n]] for n in stores}
         alone = list(ways)
         ways["job, 1 worker"] = {n: job(store, 1, flow) for n, store in stores.items()}
         ways["job, 2 workers"] = {n: job(store, 2, flow) for n, store in stores.items()}
