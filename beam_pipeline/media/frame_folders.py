@@ -31,6 +31,7 @@ from beam_pipeline.media.frame_names import series_of
 from beam_pipeline.media.jpegs import decode_luma
 from beam_pipeline.media.png import is_png
 from beam_pipeline.media.settings import Encode, Flow, MediaSettings
+from beam_pipeline.media.task import UnreadFileError
 from beam_pipeline.media.timing import HALF, num_outputs
 from beam_pipeline.media.video import Frames
 
@@ -85,7 +86,8 @@ def list_folder(path: str, flow: Flow | None) -> FrameFolder:
       flow: what is asked for; images of flow count where that is `imported`.
 
     Raises:
-      ClipError: `not_found`, there is no such folder any more; `unreadable`; `too_large`, it has over a million images.
+      UnreadFileError: `not_found`, there is no such folder any more; `unreadable`.
+      ClipError: `too_large`, it has over a million images.
     """
     with_flow = _imported(flow) is not None
     images = []
@@ -100,9 +102,9 @@ def list_folder(path: str, flow: Flow | None) -> FrameFolder:
                 if len(images) > MAX_IMAGES:
                     raise ClipError("too_large", f"the folder has more than {MAX_IMAGES} images")
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise ClipError("not_found", "the folder has gone since the store was listed") from error
+        raise UnreadFileError("not_found", "the folder has gone since the store was listed") from error
     except OSError as error:
-        raise ClipError("unreadable", f"the folder can't be read: {error.strerror or error}") from error
+        raise UnreadFileError("unreadable", f"the folder can't be read: {error.strerror or error}") from error
     return FrameFolder(path, tuple(sorted(images)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,10 @@ def reading_of(path: Path) -> ClipTask:
     return ClipTask(clip, 0, "train", "tiny", str(path), path.name, size, None, SETTINGS)
 
 
+def folder_reading_of(path: Path) -> ClipTask:
+    return replace(reading_of(path), settings=replace(SETTINGS, frame_folders=True))
+
+
 def gone(folder: Path, count: int) -> list[Path]:
     return [folder / f"gone{n}.mp4" for n in range(count)]
 
@@ -83,6 +88,12 @@ def test_clips_without_a_task_count_for_nothing(pool: GuardedPool, tmp_path: Pat
     assert list(pool.map([("kept", None)])) == [("kept", None)]
     with pytest.raises(RunError):
         reasons(pool, gone(tmp_path, 1))
+
+
+def test_folders_of_frames_count_too(pool: GuardedPool, tmp_path: Path) -> None:
+    clips = [folder_reading_of(path) for path in gone(tmp_path, IN_A_ROW)]
+    with pytest.raises(RunError, match="the folder has gone"):
+        list(pool.map((clip.path, Task(run_clip_task, clip, 1.0, 1.0)) for clip in clips))
 
 
 def test_files_that_are_only_looked_at_count_too(pool: GuardedPool, tmp_path: Path) -> None:
