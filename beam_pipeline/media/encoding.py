@@ -14,7 +14,7 @@ from beam_pipeline.clips import ClipError
 from beam_pipeline.media.audio import AudioTrack, read_audio
 from beam_pipeline.media.container import open_container
 from beam_pipeline.media.flow import FlowFrames, encode_flow
-from beam_pipeline.media.frame_folders import FrameFolder, list_folder, read_folder
+from beam_pipeline.media.frame_folders import FrameFolder, checksum, list_folder, read_folder
 from beam_pipeline.media.phash import perceptual_hash
 from beam_pipeline.media.settings import MediaSettings
 from beam_pipeline.media.stored_file import stored_file
@@ -39,7 +39,7 @@ def encode_clip(task: ClipTask) -> EncodedClip:
     settings = task.settings
     if settings.frame_folders:
         folder = list_folder(task.path, settings.flow)
-        return _unless_known(replace(task, size=folder.bytes), folder, folder.crc32c)
+        return _unless_known(replace(task, size=folder.bytes), folder, checksum(folder))
     with stored_file(task.path, task.size) as (file, crc32c):
         return _unless_known(task, file, crc32c)
 

@@ -18,6 +18,7 @@ from fractions import Fraction
 from itertools import pairwise
 from math import ceil
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import cv2
@@ -31,6 +32,7 @@ from beam_pipeline.media.frame_names import series_of
 from beam_pipeline.media.jpegs import decode_luma
 from beam_pipeline.media.png import is_png
 from beam_pipeline.media.settings import Encode, Flow, MediaSettings
+from beam_pipeline.media.stored_file import reading
 from beam_pipeline.media.task import UnreadFileError
 from beam_pipeline.media.timing import HALF, num_outputs
 from beam_pipeline.media.video import Frames
@@ -41,6 +43,7 @@ MAX_BYTES = 512 << 20  # of a clip's images, which are held in memory
 _JPEG_MAGIC = b"\xff\xd8\xff"
 _PNG_KINDS = {(8, 0): "gray", (8, 2): "rgb24"}  # libavcodec's pixel format for PNG's (bits, colour type)
 _NOT_A_FILE = -1
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class _Image:
 
 @dataclass(frozen=True, slots=True)
 class FrameFolder:
-    """A folder's images of the series that a record is made of, by name; nothing is known of their content.
+    """A folder's images of the series that a record is made of, by name; nothing is known of their content yet.
 
     Attributes:
       path: of the folder.
@@ -66,16 +69,6 @@ class FrameFolder:
     def bytes(self) -> int:
         """Of all images."""
         return sum(max(size, 0) for _, size in self.images)
-
-    @property
-    def crc32c(self) -> int:
-        """The CRC-32C of names and sizes.
-
-        It stands for the content, which is not read: a folder has a thousand files of some kilobytes, whose sizes don't
-        stay the same when they are made anew.
-        """
-        listing = b"".join(b"%s\0%d\n" % (os.fsencode(name), size) for name, size in self.images)
-        return google_crc32c.value(listing)
 
 
 def list_folder(path: str, flow: Flow | None) -> FrameFolder:
@@ -106,6 +99,24 @@ def list_folder(path: str, flow: Flow | None) -> FrameFolder:
     except OSError as error:
         raise UnreadFileError("unreadable", f"the folder can't be read: {error.strerror or error}") from error
     return FrameFolder(path, tuple(sorted(images)))
+
+
+def checksum(folder: FrameFolder) -> int:
+    """Returns the CRC-32C of the images' names, sizes and bytes.
+
+    Raises:
+      UnreadFileError: `not_found` or `unreadable`, an image can't be read to its end.
+    """
+    crc32c = google_crc32c.Checksum()
+    with reading(folder.path):
+        for name, size in folder.images:
+            crc32c.update(b"%s\0%d\n" % (os.fsencode(name), size))
+            if size == _NOT_A_FILE:
+                continue
+            with _open(folder.path, name) as file:
+                while chunk := file.read(_CHUNK):
+                    crc32c.update(chunk)
+    return int.from_bytes(crc32c.digest(), "big")
 
 
 def read_folder(folder: FrameFolder, clip: Clip, settings: MediaSettings) -> tuple[Frames, FlowFrames | None]:
@@ -233,8 +244,12 @@ class _BadImageError(Exception):
 
 
 def _read(folder: str, image: _Image) -> bytes:
-    with open(Path(folder, image.name), "rb", opener=_open_no_link) as file:
+    with _open(folder, image.name) as file:
         return file.read(image.size)
+
+
+def _open(folder: str, name: str) -> BinaryIO:
+    return open(Path(folder, name), "rb", opener=_open_no_link)
 
 
 def _open_no_link(path: str, flags: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from fractions import Fraction
@@ -149,7 +150,7 @@ def test_a_record_says_where_it_is_from(store: Path, made: Path) -> None:
     assert {key: context[key][0] for key in expected} == expected
 
 
-def test_a_second_run_reads_no_folder_again_and_changes_nothing(store: Path, made: Path) -> None:
+def test_a_second_run_changes_nothing(store: Path, made: Path) -> None:
     before = {path.name: path.read_bytes() for path in folder_of(made).glob("*tfrecord*")}
     run(store, made, f"flow={{method: imported, bound_px: {BOUND_PX}, storage: png}}")
     assert {path.name: path.read_bytes() for path in folder_of(made).glob("*tfrecord*")} == before
@@ -171,6 +172,20 @@ def test_a_folder_that_was_mended_is_made_anew(store: Path, tmp_path: Path) -> N
         path.rename(folder / path.name)
     run(mended, tmp_path, "flow.method=imported")
     assert ledger(tmp_path)[GOOD]["num_frames"] == NUM_FRAMES
+
+
+def test_a_frame_replaced_by_one_of_its_size_and_time_is_noticed(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    frame = write_folder(store / GOOD, pictures(NUM_FRAMES)) / "img_00003.jpg"
+    write_list(store / "train.csv", [GOOD])
+    jpeg = frame.read_bytes()
+    frame.write_bytes(jpeg[:2] + b"\xff\xfe\x00\x06abcd" + jpeg[2:])  # with a comment
+    stamp = frame.stat().st_mtime_ns
+    run(store, tmp_path)
+    frame.write_bytes(frame.read_bytes().replace(b"abcd", b"efgh"))
+    os.utime(frame, ns=(stamp, stamp))
+    run(store, tmp_path)
+    assert records(tmp_path)[GOOD][1]["image/encoded"][3] == [frame.read_bytes()]
 
 
 def test_flow_may_be_estimated_from_a_folder_s_frames(store: Path, tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ import simplejpeg
 
 from beam_pipeline.clips import Clip, ClipError
 from beam_pipeline.media.flow import FlowFrames
-from beam_pipeline.media.frame_folders import list_folder, read_folder
+from beam_pipeline.media.frame_folders import checksum, list_folder, read_folder
 from beam_pipeline.media.jpegs import decode_luma
 from beam_pipeline.media.settings import Encode, Flow, MediaSettings
+from beam_pipeline.media.task import UnreadFileError
 from beam_pipeline.media.video import Frames
 from tests.beam_pipeline.denseflow import BOUND_PX, estimate, levels_of, pictures, write_folder
 
@@ -393,28 +394,68 @@ def test_a_folder_that_cannot_be_read_is_unreadable(folder: Path, monkeypatch: p
 # -- Whether it is the same folder ------------------------------------------------------------------------------------
 
 
-def checksum(folder: Path, flow: Flow | None = PNG) -> int:
-    return list_folder(str(folder), flow).crc32c
+def crc32c(folder: Path, flow: Flow | None = PNG) -> int:
+    return checksum(list_folder(str(folder), flow))
+
+
+def _swap(name: str, other: str) -> Callable[[Path], None]:
+    def swap(folder: Path) -> None:
+        first, second = (folder / name).read_bytes(), (folder / other).read_bytes()
+        (folder / name).write_bytes(second)
+        (folder / other).write_bytes(first)
+
+    return swap
+
+
+def _flip_last_byte(name: str) -> Callable[[Path], None]:
+    def flip(folder: Path) -> None:
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+    return flip
 
 
 @pytest.mark.parametrize(
-    "change", [_remove("img_00011.jpg"), _write("img_00003.jpg", b"x"), _add("img_00012.jpg", GREY)]
+    "change",
+    [
+        _remove("img_00011.jpg"),
+        _write("img_00003.jpg", b"x"),
+        _add("img_00012.jpg", GREY),
+        _flip_last_byte("img_00003.jpg"),
+        _flip_last_byte("flow_y_00010.jpg"),
+        _swap("img_00003.jpg", "img_00004.jpg"),
+    ],
 )
-def test_a_folder_is_another_when_names_or_sizes_change(folder: Path, change: Callable[[Path], None]) -> None:
-    before = checksum(folder)
+def test_a_folder_is_another_when_names_or_bytes_change(folder: Path, change: Callable[[Path], None]) -> None:
+    before = crc32c(folder)
     change(folder)
-    assert checksum(folder) != before
+    assert crc32c(folder) != before
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_links_devices_and_folders_are_not_read_for_it(folder: Path, make: Callable[[Path], None]) -> None:
+    before = crc32c(folder)
+    (folder / "img_00003.jpg").unlink()
+    make(folder / "img_00003.jpg")
+    assert crc32c(folder) != before
+
+
+def test_an_image_that_is_gone_since_the_folder_was_listed_is_not_found(folder: Path) -> None:
+    listed = list_folder(str(folder), PNG)
+    (folder / "img_00003.jpg").unlink()
+    with pytest.raises(UnreadFileError, match="not_found"):
+        checksum(listed)
 
 
 def test_times_and_other_files_make_no_difference(folder: Path) -> None:
-    before = checksum(folder)
+    before = crc32c(folder)
     os.utime(folder / "img_00003.jpg", (0, 0))
     (folder / "Thumbs.db").write_bytes(b"1")
-    assert checksum(folder) == before
+    assert crc32c(folder) == before
 
 
 def test_flow_makes_no_difference_to_frames_alone(folder: Path) -> None:
-    before = checksum(folder, None)
+    before = crc32c(folder, None)
     (folder / "flow_x_00003.jpg").unlink()
-    assert checksum(folder, None) == before
+    assert crc32c(folder, None) == before
     assert list_folder(str(folder), None).bytes == sum(path.stat().st_size for path in folder.glob("img_*"))
