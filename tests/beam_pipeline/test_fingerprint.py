@@ -46,6 +46,15 @@ def test_other_footage_of_the_same_files_is_refused(tmp_path: Path, val_shard: P
     assert val_shard.exists()
 
 
+def test_a_quality_of_flow_counts_where_there_is_one(tmp_path: Path) -> None:
+    png, jpeg = ("flow={storage: png, quality: %d}", "flow={storage: jpeg444, quality: %d}")
+    settle_settings(job(tmp_path, ["val"], png % 95), overwrite=False)
+    settle_settings(job(tmp_path, ["val"], png % 80), overwrite=False)
+    settle_settings(job(tmp_path, ["train"], jpeg % 95), overwrite=False)
+    with pytest.raises(ConfigError, match=r"other settings: flow\.quality was 95, is 80\. Give"):
+        settle_settings(job(tmp_path, ["train"], jpeg % 80), overwrite=False)
+
+
 def test_overwriting_one_split_with_other_labels_is_refused_before_it_is_discarded(
     tmp_path: Path, val_shard: Path
 ) -> None:
