@@ -9,6 +9,7 @@ likewise.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,6 +18,8 @@ from pathlib import PurePosixPath
 
 from beam_pipeline.clips import VIDEO_ID_RE, Clip
 from beam_pipeline.media.frame_names import series_of
+
+_log = logging.getLogger(__name__)
 
 _CUT_RE = re.compile(r"(?P<video_id>.+)_\d{6,}(?:\.\d{3,6})?_\d{6,}(?:\.\d{3,6})?")
 # What downloaders and data-set tools leave beside a video under the same name.
@@ -29,6 +32,9 @@ _SIDECARS = frozenset(
     )
 )
 
+
+MAX_STRAYS = 10
+"""Numbered images that a folder of clips' folders may have beside them."""
 
 FETCH_DIR = ".fetch"
 """Of a store: what sources keep there, unfinished files and the record of what was fetched; no clips."""
@@ -104,37 +110,70 @@ def list_store(store: str, may_be_empty: bool = False) -> Iterator[StoredFile]:
 def list_frame_folders(store: str) -> Iterator[StoredFile]:
     """Yields every folder of a store on this machine that holds numbered images (`media.frame_names`).
 
-    A tree of a hundred thousand clips has tens of millions of images: a folder is left as soon as it has shown one of
-    them, and what is below it is not looked at. Names that begin with a dot, such as denseflow's `.done`, are passed
-    over, and so are paths that are not UTF-8. A folder that can't be read may be a clip.
+    A folder of clips is none itself if it holds no more than `MAX_STRAYS` of them, of which the log tells. A tree of a
+    hundred thousand clips has tens of millions of images: a folder is left as soon as it has shown more, and what is
+    below it is not looked at. Names that begin with a dot, such as denseflow's `.done`, are passed over, and so are
+    paths that are not UTF-8. A folder that can't be read may be a clip.
 
     Raises:
       StoreError: there is no such folder.
     """
     check_store(store)
+    of_clips: set[str] = set()  # folders with clips below them
+    unclear = []
+    for folder, is_clip in _walk_frame_folders(store):
+        if is_clip:
+            of_clips.update(_above(folder))
+            yield StoredFile(folder, 0)
+        else:
+            unclear.append(folder)
+    with_strays = []
+    for folder in reversed(unclear):  # what is below others comes before them
+        if folder in of_clips:
+            with_strays.append(folder)
+        else:
+            of_clips.update(_above(folder))
+            yield StoredFile(folder, 0)
+    if with_strays:
+        first = os.path.join(store, with_strays[-1])  # noqa: PTH118
+        more = f" and {len(with_strays) - 1:,} more" if len(with_strays) > 1 else ""
+        _log.warning("source.store: images that lie beside folders of clips are no clip: in %s%s", first, more)
+
+
+def _above(folder: str) -> Iterator[str]:
+    while folder := folder.rpartition("/")[0]:
+        yield folder
+
+
+def _walk_frame_folders(store: str) -> Iterator[tuple[str, bool]]:
+    """Yields folders with numbered images, those above before those below; False: so few that it may be no clip."""
     seen = set()  # of folders: links may lead round in circles
     folders = [""]
     while folders:
         folder = folders.pop()
         path = os.path.join(store, folder)  # noqa: PTH118 - strings all the way, as below
-        below = []
+        images, below = 0, []
         try:
             with os.scandir(path) as entries:
                 for entry in entries:
                     if folder and series_of(entry.name):
-                        yield StoredFile(folder, 0)
-                        break
-                    if not entry.name.startswith(".") and _is_utf8(entry.name) and entry.is_dir():
+                        images += 1
+                        if images > MAX_STRAYS:
+                            break
+                    elif not entry.name.startswith(".") and _is_utf8(entry.name) and entry.is_dir():
                         below.append(f"{folder}/{entry.name}" if folder else entry.name)
-                else:
-                    status = os.stat(path)  # noqa: PTH116
-                    if (status.st_dev, status.st_ino) not in seen:
-                        seen.add((status.st_dev, status.st_ino))
-                        folders += sorted(below, reverse=True)  # one order, whatever the disk's
+            is_clip = images > MAX_STRAYS or (images > 0 and not below)
+            status = None if is_clip else os.stat(path)  # noqa: PTH116
         except OSError as error:
             if not folder:
                 raise StoreError(f"source.store: {store} can't be read: {error.strerror or error}") from error
-            yield StoredFile(folder, 0)
+            yield folder, True
+            continue
+        if images:
+            yield folder, is_clip
+        if status and (status.st_dev, status.st_ino) not in seen:
+            seen.add((status.st_dev, status.st_ino))
+            folders += sorted(below, reverse=True)  # one order, whatever the disk's
 
 
 def _is_utf8(uri: str) -> bool:

@@ -78,6 +78,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     frames = pictures(NUM_FRAMES)
     levels = [levels_of(flow) for flow in estimate(frames)]
     write_folder(store / "juggling_balls" / GOOD, frames, levels)
+    cv2.imwrite(str(store / "juggling_balls" / "1.jpg"), frames[0])  # a stray
     write_folder(store / "train" / "yoga" / OF_TSN, frames, [levels[0], *levels], first_frame=1, first_flow=1)
     for clip in (NO_PAIR, ODD, CUT, LINK):
         write_folder(store / "bad" / clip, frames, levels)

@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from beam_pipeline.clips import Clip
-from beam_pipeline.store import StoredFile, StoreError, list_frame_folders, list_store, match_clips, video_ids
+from beam_pipeline.store import (
+    MAX_STRAYS,
+    StoredFile,
+    StoreError,
+    list_frame_folders,
+    list_store,
+    match_clips,
+    video_ids,
+)
 
 CLIP = Clip("---QUuC4vJs", 84_000_000, 94_000_000, "testifying")
 OTHER = Clip("---QUuC4vJs", 10_000_000, 20_000_000, "testifying")
@@ -150,7 +158,31 @@ def test_nothing_below_a_frame_folder_is_looked_at(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(os, "scandir", Counting)
     assert frame_folders(tmp_path) == ["clip"]
-    assert len(given) == 2  # the folder, and one image
+    assert len(given) == 1 + MAX_STRAYS + 1  # the folder, and some images
+
+
+@pytest.mark.parametrize("strays", [1, MAX_STRAYS])
+def test_a_folder_of_clips_with_stray_images_is_no_clip(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, strays: int
+) -> None:
+    clips = [f"train/{label}/{label}{n}" for label in ("yoga", "abseiling") for n in range(3)]
+    touch(*(tmp_path / clip / "img_00001.jpg" for clip in clips))
+    for folder in ("train", "train/yoga"):
+        touch(*(tmp_path / folder / f"{k}.jpg" for k in range(strays)))
+    assert sorted(frame_folders(tmp_path)) == sorted(clips)
+    (told,) = caplog.messages
+    assert told.endswith(f"beside folders of clips are no clip: in {tmp_path}/train and 1 more")
+
+
+def test_a_clip_may_hold_other_folders(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    touch(
+        tmp_path / "short" / "img_00001.jpg",
+        tmp_path / "short" / "@eaDir" / "readme.txt",
+        *(tmp_path / "long" / f"img_{k:05d}.jpg" for k in range(MAX_STRAYS + 1)),
+        tmp_path / "long" / "thumbnails" / "1.jpg",
+    )
+    assert sorted(frame_folders(tmp_path)) == ["long", "short"]
+    assert not caplog.messages
 
 
 def test_links_to_folders_are_followed_but_not_round_in_circles(tmp_path: Path) -> None:
