@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, field
 
 from beam_pipeline.clips import REASONS
+from beam_pipeline.planning.sharding import more_than_clips
 
 _ADVICE = (
     "Where a site refuses, it takes this machine for a robot: wait some hours, lower source.requests_per_minute, or "
@@ -89,6 +90,11 @@ class Summary:
             left_out = ", ".join(f"{count:,} {what}" for what, count in split.left_out.items() if count)
             if left_out:
                 lines.append(f"    rows left out: {left_out}")
+            if too_many := "" if self.fetched or self.limited else more_than_clips(split.shards, split.asked):
+                lines.append(
+                    f"    splits.{split.split}.shards: {split.shards} makes {too_many}. Take fewer, with --overwrite: "
+                    "plan proposes a number"
+                )
         lines += [f"  not read to its end: {detail}" for detail in self.failed_archives.values()]
         lines.append(f"  took {duration_text(self.seconds)}")
         lines.append(f"  {self._next()}")

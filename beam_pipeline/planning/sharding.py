@@ -36,6 +36,13 @@ def proposed_shards(clips: float, work_s: float, file_bytes: float) -> int:
     return min(counts, key=lambda count: abs(math.log(count / max(aim, 1e-9))))
 
 
+def more_than_clips(shards: int, clips: float) -> str:
+    """Returns that there are more shards than clips, for people; '' where there aren't."""
+    if shards == 1 or shards <= clips:
+        return ""
+    return f"more than there are clips ({clips:,.0f}), so that some stay empty"
+
+
 def what_is_wrong(shards: int, clips: float, work_s: float, file_bytes: float) -> str:
     """Returns why a number of shards is not a good one, for people; '' where it is.
 
@@ -46,8 +53,8 @@ def what_is_wrong(shards: int, clips: float, work_s: float, file_bytes: float) -
       file_bytes: bytes.
     """
     work, size = work_s / shards, file_bytes / shards
-    if shards > 1 and shards > clips:
-        return f"more than there are clips ({clips:,.0f}), so that some stay empty"
+    if too_many := more_than_clips(shards, clips):
+        return too_many
     if work > MAX_WORK_S:
         return f"{work / 60:,.0f} minutes of work each, more than 15: that is what a fault costs and the last one takes"
     if size > MAX_FILE_BYTES * _TOLERANCE:
