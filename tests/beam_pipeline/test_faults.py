@@ -308,6 +308,28 @@ def test_a_read_only_store_serves_as_any_other(store: Path, undisturbed: Path, t
     assert made(tmp_path) == made(undisturbed)
 
 
+def test_a_store_that_gives_no_clip_stops_the_run_and_the_next_ends_it(
+    store: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    closed = tmp_path / "store"
+    shutil.copytree(store, closed)
+    clips = list(closed.glob("*.mp4"))
+    for path in clips:
+        path.chmod(0)
+    as_others = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []  # root reads all
+    done = subprocess.run([*as_others, *command(closed, tmp_path)], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {closed}: 10 clips in a row could not be read, the last: can't be read: P")
+    assert done.stderr.count("\n") == 1
+    for path in clips:
+        path.chmod(0o600)
+    run(closed, tmp_path)
+    there, expected = made(tmp_path), made(undisturbed)
+    for each in (there, expected):
+        each["ledger"] = [row | {"source_uri": Path(row["source_uri"]).name} for row in each["ledger"]]  # type: ignore[attr-defined]
+    assert there == expected
+
+
 # -- What changes between two runs --------------------------------------------------------------------------------
 
 
