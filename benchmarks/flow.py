@@ -2,10 +2,10 @@
 
     KINETICS_TEST_DATA=DIR python benchmarks/flow.py [--pairs 2] [--clips 29] [--front PICTURE.png]
 
-Every method estimates the same pairs by turns, on one core. Prints CPU ms a pair; how many times as fast as OpenCV's
-TV-L1 (`× total` by the sums, `× least` on the pair where it gains least); the end-point error against it, mean and 99th
-percentile; and the share of stored levels (bound 20) within ±1. `tvl1` and the others are what `flow.method` names;
-scikit-image's TV-L1 is there where it is installed.
+Every method estimates the same pairs by turns, on one core, the quick ones several times. Prints CPU ms a pair; how
+many times as fast as OpenCV's TV-L1 (`× total` by the sums, `× least` on the pair where it gains least); the end-point
+error against it, mean and 99th percentile; and the share of stored levels (bound 20) within ±1. `tvl1` and the others
+are what `flow.method` names; scikit-image's TV-L1 is there where it is installed.
 
 TV-L1 amplifies rounding where a picture is flat, so distances are judged against what a τ larger by a millionth does to
 OpenCV's own flow: the second table has both for each clip, and says where ours is beyond max(0.01 px, 1.25 × that).

@@ -41,7 +41,7 @@ class _Level:
         self.sweeps = sweeps.new_scratch()
         self.medians = medians.new_scratch(width)
         self.warps = warps.new_scratch(width)
-        self.unmoved = np.zeros((height, len(self.warps[0])), np.bool_)
+        self.unmoved = warps.new_unmoved(height, width)
 
 
 class TVL1:

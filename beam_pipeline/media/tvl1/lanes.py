@@ -2,26 +2,29 @@
 
 A loop that carries a value from one block to the next, a network of comparisons, or a row of taps is written once with
 `Lanes`, and compiled for whatever processor is there: sixteen numbers are one, two or four of its vectors. No fast-math
-flag is ever set, so each operation rounds as IEEE 754 has it, and all processors give the same bits.
+flag is ever set, so each operation rounds as IEEE 754 has it, and all x86-64 processors give the same bits; so they do
+between `flush_subnormals` and `restore_subnormals`, which sweeps are.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
+import platform
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from llvmlite import ir
-from numba import njit, types
+from llvmlite import binding, ir
+from numba import config, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 LANES = 16
 
-_I32, _I64, _F32 = ir.IntType(32), ir.IntType(64), ir.FloatType()
+_I32, _I64, _F32, _F64 = ir.IntType(32), ir.IntType(64), ir.FloatType(), ir.DoubleType()
+_X86 = platform.machine() in ("x86_64", "AMD64")
 
 
 @functools.cache
@@ -49,6 +52,13 @@ def padded(width: int) -> int:
     return (width // LANES + 1) * LANES
 
 
+@functools.cache
+def _multiplies_and_adds_at_once() -> bool:
+    """Whether code is generated for a processor with fused multiply-add: x86-64 of 2013 and later, any of ARM."""
+    chosen = config.CPU_FEATURES  # type: ignore[attr-defined] # NUMBA_CPU_FEATURES; None: what this machine has
+    return not _X86 or "+fma" in (binding.get_host_cpu_features().flatten() if chosen is None else chosen).split(",")
+
+
 class Lanes:
     """Neighbouring float32 values in code that is being generated; `+ - * /` are IEEE's, lane by lane."""
 
@@ -71,8 +81,35 @@ class Lanes:
         return self._make(self._builder.fdiv(self.value, other.value))
 
     def times_plus(self, other: Lanes, addend: Lanes) -> Lanes:
-        """The product and a sum, rounded once (IEEE's fusedMultiplyAdd)."""
-        return self._call("fma", other, addend)
+        """The product plus `addend`, rounded once: IEEE 754's fusedMultiplyAdd."""
+        if _multiplies_and_adds_at_once():
+            return self._call("fma", other, addend)
+        return self._times_plus_in_double(other, addend)
+
+    def _times_plus_in_double(self, other: Lanes, addend: Lanes) -> Lanes:
+        """The same where there is no such instruction, and LLVM would call a function for each lane.
+
+        A product is exact in float64. The sum is rounded to odd there, so that rounding it to float32 is as if there
+        had been no rounding before (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008).
+        """
+        builder, count = self._builder, self.value.type.count
+        wide, bits = ir.VectorType(_F64, count), ir.VectorType(_I64, count)
+        one, zero = ir.Constant(bits, [1] * count), ir.Constant(wide, [0.0] * count)
+        left, right, added = (builder.fpext(lanes.value, wide) for lanes in (self, other, addend))
+        product = builder.fmul(left, right)
+        total = builder.fadd(product, added)
+        of_added = builder.fsub(total, product)
+        lost = builder.fadd(builder.fsub(product, builder.fsub(total, of_added)), builder.fsub(added, of_added))
+        pattern = builder.bitcast(total, bits)
+        even = builder.icmp_signed("==", builder.and_(pattern, one), ir.Constant(bits, [0] * count))
+        outwards = builder.icmp_signed(
+            "==", builder.fcmp_ordered("<", total, zero), builder.fcmp_ordered("<", lost, zero)
+        )
+        odd = builder.select(outwards, builder.add(pattern, one), builder.sub(pattern, one))
+        inexact = builder.and_(even, builder.fcmp_ordered("!=", lost, zero))
+        return self._make(
+            builder.fptrunc(builder.bitcast(builder.select(inexact, odd, pattern), wide), self.value.type)
+        )
 
     def sqrt(self) -> Lanes:
         """The root, correctly rounded."""
@@ -122,16 +159,24 @@ def all_zero(values: Sequence[Lanes], builder: ir.IRBuilder) -> ir.Value:
     return builder.icmp_unsigned("==", builder.bitcast(found, ir.IntType(LANES)), ir.Constant(ir.IntType(LANES), 0))
 
 
-_FLUSH = 0x8040  # of the control register MXCSR: results and operands that are subnormal are taken for zeros
+_FLUSH = 0x8040  # of the control register MXCSR: results and operands that are subnormal are zeros
 
 
 @intrinsic
 def flush_subnormals(typing_context):
-    """Takes subnormal numbers for zeros from here on, which else cost a hundred cycles each; returns how it was."""
+    """Takes subnormal numbers for zeros from here on, which cost a hundred cycles each; returns how it was before.
+
+    Nothing may raise between this and `restore_subnormals`. On other processors than x86-64 it does nothing.
+    """
 
     def generate(context, builder, signature, arguments):
-        before = _control(builder, "stmxcsr")
-        _control(builder, "ldmxcsr", builder.or_(before, ir.Constant(_I32, _FLUSH)))
+        if not _X86:
+            return ir.Constant(_I32, 0)
+        slot = cgutils.alloca_once(builder, _I32)
+        _with_control_register(builder, "stmxcsr", slot)
+        before = builder.load(slot)
+        builder.store(builder.or_(before, ir.Constant(_I32, _FLUSH)), slot)
+        _with_control_register(builder, "ldmxcsr", slot)
         return before
 
     return types.uint32(), generate
@@ -142,21 +187,20 @@ def restore_subnormals(typing_context, before):
     """Goes back to what `flush_subnormals` returned."""
 
     def generate(context, builder, signature, arguments):
-        _control(builder, "ldmxcsr", arguments[0])
+        if _X86:
+            slot = cgutils.alloca_once_value(builder, arguments[0])
+            _with_control_register(builder, "ldmxcsr", slot)
         return context.get_dummy_value()
 
     return types.void(types.uint32), generate
 
 
-def _control(builder: ir.IRBuilder, instruction: str, value: ir.Value | None = None) -> ir.Value:
-    """Stores or loads the control register of vectors' arithmetic."""
-    slot = cgutils.alloca_once(builder, _I32)
-    if value is not None:
-        builder.store(value, slot)
-    kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer()])
+def _with_control_register(builder: ir.IRBuilder, instruction: str, slot: ir.Value) -> None:
+    """Loads the control register of vectors from a place in memory, or stores it there."""
+    address = ir.IntType(8).as_pointer()
+    kind = ir.FunctionType(ir.VoidType(), [address])
     function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.x86.sse.{instruction}")
-    builder.call(function, [builder.bitcast(slot, ir.IntType(8).as_pointer())])
-    return builder.load(slot)
+    builder.call(function, [builder.bitcast(slot, address)])
 
 
 class Code:
@@ -240,8 +284,14 @@ class Code:
     ) -> None:
         """Three stages over the blocks of a row, each on what the one before it made of a block.
 
-        The second is at the block before that of the first, and the third at the block before that: what a block waits
-        for, roots and quotients above all, is computed while others are at work.
+        What one stage waits for, roots and quotients above all, is computed while others are at other blocks:
+
+            first 0, second 0, first 1
+            third 0, second 1, first 2      the loop: all three independent of each other
+            third 1, second 2, first 3
+            third 2, second 3, third 3
+
+        So `first` must not read what `third` stores for the two blocks before. `width` is 1 or more.
         """
         builder, step = self.builder, ir.Constant(_I64, LANES)
         start = ir.Constant(_I64, 0)
@@ -249,14 +299,14 @@ class Code:
         begun = self.variables(*first(start))
         ready = self.variables(*second(begun.get()))
         with builder.if_then(builder.icmp_signed(">", last, start)):
-            begun.set(first(step))
+            begun.set(*first(step))
             rest = builder.add(step, step), builder.add(last, step), step
             with cgutils.for_range_slice(builder, *rest, intp=_I64) as (x, _):
                 third(builder.sub(x, builder.add(step, step)), ready.get())
-                ready.set(second(begun.get()))
-                begun.set(first(x))
+                ready.set(*second(begun.get()))
+                begun.set(*first(x))
             third(builder.sub(last, step), ready.get())
-            ready.set(second(begun.get()))
+            ready.set(*second(begun.get()))
         third(last, ready.get())
 
     def columns(self, x: ir.Value) -> Lanes:
@@ -279,13 +329,13 @@ class Variables:
     def __init__(self, builder: ir.IRBuilder, values: Sequence[Lanes]):
         self._builder = builder
         self._slots = [cgutils.alloca_once(builder, value.value.type) for value in values]
-        self.set(values)
+        self.set(*values)
 
     def get(self) -> list[Lanes]:
         """What they hold here."""
         return [Lanes(self._builder, self._builder.load(slot)) for slot in self._slots]
 
-    def set(self, values: Sequence[Lanes]) -> None:
+    def set(self, *values: Lanes) -> None:
         """Gives them other values."""
         for slot, value in zip(self._slots, values, strict=True):
             self._builder.store(value.value, slot)

@@ -39,68 +39,69 @@ def _row(*, primal: bool, dual: bool, measured: bool = False) -> Any:
             tau_, high, low = code.spread(tau), code.spread(most), code.spread(builder.fneg(most))
             one, zero = code.constant(1), code.constant(0)
             end = code.spread(builder.sitofp(width, most.type))
-            before = code.variables(zero, zero)  # the duals p_x of the block before
+            p_x_before = code.variables(zero, zero)  # the duals pu_x and pv_x of the block before
             total = code.variables(code.load(sums) if measured else one)
 
             def moved(flow: Lanes, slope: Lanes, along: Lanes, p_x: Lanes, p_x_left: Lanes, p_y_rise: Lanes) -> Lanes:
                 return tau_.times_plus((p_x - p_x_left) + p_y_rise, along.times_plus(slope, flow))
 
-            def move(x: Any, u: Lanes, v: Lanes, pu_y_above: Lanes, pv_y_above: Lanes) -> tuple[Lanes, Lanes]:
+            def sweep_flow(x: Any, u: Lanes, v: Lanes, pu_y_above: Lanes, pv_y_above: Lanes) -> tuple[Lanes, Lanes]:
                 by_x, by_y, inverse, rest = (code.load(here_at[field], x) for field in (BY_X, BY_Y, INVERSE, REST))
                 pu_x, pu_y, pv_x, pv_y = (code.load(here_at[field], x) for field in (PU_X, PU_Y, PV_X, PV_Y))
                 # Three cases in the paper, which are one value cut off at ±λθ.
                 along = (by_y.times_plus(v, by_x.times_plus(u, rest)) * inverse).minimum(high).maximum(low)
-                pu_x_left, pv_x_left = (
-                    dual.behind(block) for dual, block in zip((pu_x, pv_x), before.get(), strict=True)
-                )
-                before.set([pu_x, pv_x])
-                new_u = moved(u, by_x, along, pu_x, pu_x_left, pu_y - pu_y_above)
-                new_v = moved(v, by_y, along, pv_x, pv_x_left, pv_y - pv_y_above)
+                pu_x_before, pv_x_before = p_x_before.get()
+                new_u = moved(u, by_x, along, pu_x, pu_x.behind(pu_x_before), pu_y - pu_y_above)
+                new_v = moved(v, by_y, along, pv_x, pv_x.behind(pv_x_before), pv_y - pv_y_above)
+                p_x_before.set(pu_x, pv_x)
                 code.store(new_u, here_at[U], x)
                 code.store(new_v, here_at[V], x)
                 if measured:
-                    by_u, by_v = new_u - u, new_v - v
-                    squares = by_u.times_plus(by_u, by_v * by_v)
-                    total.set([total.get()[0] + code.columns(x).where("<", end, zero, squares)])
+                    change_u, change_v = new_u - u, new_v - v
+                    squares = change_u.times_plus(change_u, change_v * change_v)
+                    (so_far,) = total.get()
+                    total.set(so_far + code.columns(x).where("<", end, zero, squares))
                 return new_u, new_v
 
             def follow(flow: int, p_x: int, below: Lanes, p_y: Lanes, x: Any) -> list[Lanes]:
-                """The duals of one of the two, not yet shrunk, and the square of its gradient."""
+                """The duals of one component plus its gradient, and the square of that."""
                 centre = code.load(above_at[flow], x)
                 right = code.load(above_at[flow], builder.add(x, x.type(1))) - centre
                 down = below - centre
                 return [code.load(above_at[p_x], x) + right, p_y + down, down.times_plus(down, right * right)]
 
-            def move_and_follow(x: Any) -> list[Lanes]:
+            def sweep_block(x: Any) -> list[Lanes]:
                 u, v = code.load(here_at[U], x), code.load(here_at[V], x)
                 pu_y_above, pv_y_above = code.load(above_at[PU_Y], x), code.load(above_at[PV_Y], x)
                 if primal:
-                    u, v = move(x, u, v, pu_y_above, pv_y_above)
+                    u, v = sweep_flow(x, u, v, pu_y_above, pv_y_above)
                 return follow(U, PU_X, u, pu_y_above, x) + follow(V, PV_X, v, pv_y_above, x) if dual else []
 
-            def measure_gradients(values: list[Lanes]) -> list[Lanes]:
+            def find_divisors(values: list[Lanes]) -> list[Lanes]:
                 pu_x, pu_y, square_u, pv_x, pv_y, square_v = values
-                by_u, by_v = one + square_u.sqrt(), one + square_v.sqrt()
-                return [pu_x, pu_y, by_u, pv_x, pv_y, by_v, by_u * by_v]
+                divisor_u, divisor_v = one + square_u.sqrt(), one + square_v.sqrt()
+                return [pu_x, pu_y, divisor_u, pv_x, pv_y, divisor_v, divisor_u * divisor_v]
 
-            def shrink_duals(x: Any, values: list[Lanes]) -> None:
-                pu_x, pu_y, by_u, pv_x, pv_y, by_v, by_both = values
-                inverse = one / by_both  # quotients take longest: one for two
-                for field, dual, other in (
-                    (PU_X, pu_x, by_v),
-                    (PU_Y, pu_y, by_v),
-                    (PV_X, pv_x, by_u),
-                    (PV_Y, pv_y, by_u),
+            def divide(x: Any, values: list[Lanes]) -> None:
+                """Each dual by its divisor: by one quotient, which takes longest, and the other's divisor."""
+                pu_x, pu_y, divisor_u, pv_x, pv_y, divisor_v, both = values
+                quotient = one / both
+                by_u, by_v = divisor_v * quotient, divisor_u * quotient
+                for field, value in (
+                    (PU_X, pu_x * by_u),
+                    (PU_Y, pu_y * by_u),
+                    (PV_X, pv_x * by_v),
+                    (PV_Y, pv_y * by_v),
                 ):
-                    code.store(dual * (other * inverse), above_at[field], x)
+                    code.store(value, above_at[field], x)
 
             if dual:
-                code.pipeline(width, move_and_follow, measure_gradients, shrink_duals)
+                code.pipeline(width, sweep_block, find_divisors, divide)
             else:
                 with code.blocks(width) as x:
-                    move_and_follow(x)
+                    sweep_block(x)
             if measured:
-                code.store(total.get()[0], sums)
+                code.store(*total.get(), sums)
             return context.get_dummy_value()
 
         return signature, generate
@@ -170,7 +171,8 @@ def iterate(fields, width, most, tau, limit, count, rows, within, changes):
     """Sweeps until the flow changes little, at most `count` times; returns whether it did change little.
 
     Primal and dual variables are swept together: those duals follow whose row the flow has just left. And a row that
-    is in the cache is swept several times: one sweep after the other would wait for memory.
+    is in the cache is swept several times: one sweep after the other would wait for memory. Subnormal numbers, which a
+    flow that dies away in what rests is full of, are taken for zeros.
 
     Args:
       fields: of a level (`fields.new_fields`); flow and duals are changed in place.

@@ -23,6 +23,11 @@ def new_scratch(width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndar
     return resting, cells, np.zeros((2, length, _TAPS), np.float32), np.zeros((length, CHANNELS), np.float32)
 
 
+def new_unmoved(height: int, width: int) -> np.ndarray:
+    """Which blocks' data term is that of images that did not move: none so far."""
+    return np.zeros((height, -(-width // LANES)), np.bool_)
+
+
 @compiled
 def _lay_out_row(above, row, below, out, width):
     for x in range(1, width - 1):
