@@ -1,29 +1,48 @@
-"""The command line. `python -m beam_pipeline --help` lists the commands; each imports what it needs when it runs."""
+"""The command line: what may be said, and which module does it. `python -m beam_pipeline --help` lists the commands."""
 
 from __future__ import annotations
 
 import argparse
-import difflib
+import importlib
 import logging
 import math
 import os
 import select
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from beam_pipeline.inspecting import DEFAULT_PREVIEWS
 from beam_pipeline.planning import DEFAULT_SAMPLE
+from beam_pipeline.terminal import EXIT_FAILED, EXIT_STOPPED, fail
 
-EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_STOPPED = 0, 1, 2, 3
-_PREVIEWS = 100
+# Each has a `main(arguments, beam_args)` that returns the exit status; it is loaded when its command is to run.
+_MODULE_OF = {
+    "run": "beam_pipeline.run_command",
+    "fetch": "beam_pipeline.run_command",
+    "plan": "beam_pipeline.planning.command",
+    "status": "beam_pipeline.status_command",
+    "prune": "beam_pipeline.prune_command",
+    "verify": "beam_pipeline.checking.verify_command",
+    "doctor": "beam_pipeline.checking.doctor_command",
+    "diff": "beam_pipeline.checking.diff_command",
+    "fingerprint": "beam_pipeline.checking.fingerprint_command",
+    "filter": "beam_pipeline.filter_command",
+    "flow": "beam_pipeline.viewing.flow_command",
+    "inspect": "beam_pipeline.inspecting.command",
+    "sheet": "beam_pipeline.viewing.sheet_command",
+    "clip": "beam_pipeline.viewing.clip_command",
+    "demo": "beam_pipeline.demo.command",
+}
+_WITHOUT_BEAM_OPTIONS = ("status", "prune", "filter", "flow", "demo")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status: 0 done, 1 failed, 2 a bad request, 3 stopped early on purpose."""
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
-    if rest and arguments.command not in _TAKE_BEAM_OPTIONS:
+    if rest and arguments.command in _WITHOUT_BEAM_OPTIONS:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     # Beam warns of parts that are not installed and logs what it raises anyway; importing it may configure the root.
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s: %(message)s", force=True)
@@ -31,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, for as long as nothing has started
     try:
-        status = arguments.command(arguments, rest)
+        status: int = importlib.import_module(_MODULE_OF[arguments.command]).main(arguments, rest)
         sys.stdout.flush()
         return status
     except KeyboardInterrupt:
@@ -44,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         if not is_of_store(error):
             raise
-        return _fail(" ".join(str(error).split()), EXIT_FAILED)  # a disk or a store that a command only reads
+        return fail(" ".join(str(error).split()), EXIT_FAILED)  # a disk or a store that a command only reads
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -63,14 +82,16 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m beam_pipeline", description=__package__ and _DESCRIPTION)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def add(name: str, command: Callable, summary: str, description: str) -> argparse.ArgumentParser:
+    def add(name: str, summary: str, description: str) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=summary, description=description, allow_abbrev=False)
-        added.set_defaults(command=command)
+        added.set_defaults(command=name)
         return added
 
-    run = add("run", _run, "make a data set, or go on with it", _RUN)
+    run = add("run", "make a data set, or go on with it", _RUN)
     run.add_argument("--overwrite", action="store_true", help="discard what is there of these splits and make it anew")
-    fetch = add("fetch", _fetch, "fill the clip store and check what is in it, without making records", _FETCH)
+    run.set_defaults(fetch_only=False)
+    fetch = add("fetch", "fill the clip store and check what is in it, without making records", _FETCH)
+    fetch.set_defaults(fetch_only=True, overwrite=False)
     for command in (run, fetch):
         _add_data_set(command)
         command.add_argument("--limit", type=_positive, metavar="N", help="only N clips of each split: the way to try")
@@ -79,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 
-    plan = add("plan", _plan, "what a run will take: shards, bytes, hours, dollars; measured on a sample", _PLAN)
+    plan = add("plan", "what a run will take: shards, bytes, hours, dollars; measured on a sample", _PLAN)
     _add_data_set(plan)
     plan.add_argument(
         "--sample",
@@ -104,15 +125,15 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--prices", metavar="FILE", help="a table of your own, like configs/prices/dataflow.yaml")
     plan.add_argument("--json", action="store_true", help="print the plan as one JSON object")
 
-    status = add("status", _status, "how far a data set and its store are, at any time and from any machine", _STATUS)
+    status = add("status", "how far a data set and its store are, at any time and from any machine", _STATUS)
     _add_data_set(status)
     status.add_argument("--classes", action="store_true", help="all classes with failed clips, not the worst ten")
     status.add_argument("--csv", action="store_true", help="a row for every clip that anything is known of, instead")
 
-    prune = add("prune", _prune, "delete from the store the clips whose records are sealed and right", _PRUNE)
+    prune = add("prune", "delete from the store the clips whose records are sealed and right", _PRUNE)
     _add_data_set(prune)
 
-    verify = add("verify", _verify, "read a whole data set and find what is not right", _VERIFY)
+    verify = add("verify", "read a whole data set and find what is not right", _VERIFY)
     verify.add_argument(
         "folders", metavar="FOLDER", nargs="*", help="of data sets or above them, instead of --config; needs no clips"
     )
@@ -127,13 +148,13 @@ def _parser() -> argparse.ArgumentParser:
     verify.add_argument("--json", action="store_true", help="print a JSON object for each data set, one a line")
     _add_data_set(verify)
 
-    doctor = add("doctor", _doctor, "who can read a data set, and what in its ledger looks wrong", _DOCTOR)
+    doctor = add("doctor", "who can read a data set, and what in its ledger looks wrong", _DOCTOR)
     doctor.add_argument("folder", metavar="DATA", help="folder of a data set, also remote")
     doctor.add_argument("--split", action="append", default=[], metavar="NAME", help="only this one; repeatable")
     doctor.add_argument("--sample", type=_positive, metavar="N", default=16, help="records to read (default: 16)")
     doctor.add_argument("--json", action="store_true", help="print a JSON object")
 
-    diff = add("diff", _diff, "compare two data sets, clip by clip", _DIFF)
+    diff = add("diff", "compare two data sets, clip by clip", _DIFF)
     diff.add_argument("a", metavar="A", help="folder of a data set, also remote")
     diff.add_argument("b", metavar="B", help="folder of another one")
     diff.add_argument("--split", action="append", default=[], metavar="NAME", help="only this one; repeatable")
@@ -142,17 +163,17 @@ def _parser() -> argparse.ArgumentParser:
     as_what.add_argument("--json", action="store_true", help="print a JSON object")
     as_what.add_argument("--csv", action="store_true", help="print a row for each clip that differs")
 
-    fingerprint = add("fingerprint", _fingerprint, "the lines by which a paper names a data set", _FINGERPRINT)
+    fingerprint = add("fingerprint", "the lines by which a paper names a data set", _FINGERPRINT)
     fingerprint.add_argument("folder", metavar="DATA", help="folder of a data set, also remote")
     fingerprint.add_argument("--split", action="append", default=[], metavar="NAME", help="only this one; repeatable")
     fingerprint.add_argument("--json", action="store_true", help="print a JSON object")
 
-    filter_ = add("filter", _filter, "keep the rows of some classes of an annotation file", _FILTER)
+    filter_ = add("filter", "keep the rows of some classes of an annotation file", _FILTER)
     filter_.add_argument("class_list", metavar="CLASS_LIST", help="one class name a line")
     filter_.add_argument("annotations_in", metavar="ANNOTATIONS_IN")
     filter_.add_argument("annotations_out", metavar="ANNOTATIONS_OUT")
 
-    flow = add("flow", _flow, "look at the optical flow of a video, frames or a record, without a run", _FLOW)
+    flow = add("flow", "look at the optical flow of a video, frames or a record, without a run", _FLOW)
     flow.add_argument("inputs", metavar="INPUT", nargs="+", help="a video, a folder of frames, images, or a shard")
     flow.add_argument("out", metavar="OUT", type=Path, help="a .png, .mp4 or .flo file")
     flow.add_argument("--start", type=_seconds, metavar="S", help="seconds into a whole video (default: the beginning)")
@@ -164,7 +185,7 @@ def _parser() -> argparse.ArgumentParser:
     flow.add_argument("--overwrite", action="store_true", help="replace OUT")
     _add_configuration(flow)
 
-    inspect = add("inspect", _inspect, "a page to look at a data set with: counts, classes, clips that play", _INSPECT)
+    inspect = add("inspect", "a page to look at a data set with: counts, classes, clips that play", _INSPECT)
     inspect.add_argument("folder", metavar="DATA", help="folder of a data set, finished or being made")
     inspect.add_argument("--split", action="append", default=[], metavar="NAME", help="only this one; repeatable")
     where = inspect.add_mutually_exclusive_group()
@@ -173,11 +194,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     where.add_argument("--out", metavar="DIR", help="write it to a folder that opens without a server")
     inspect.add_argument(
-        "--previews", type=_count, metavar="N", help=f"of --out: clips with a film (default: {_PREVIEWS})"
+        "--previews", type=_count, metavar="N", help=f"of --out: clips with a film (default: {DEFAULT_PREVIEWS})"
     )
     inspect.add_argument("--overwrite", action="store_true", help="of --out: replace the page that is in DIR")
 
-    sheet = add("sheet", _sheet, "draw clips of a data set: pages of frames, flow and sound, .png", _SHEET)
+    sheet = add("sheet", "draw clips of a data set: pages of frames, flow and sound, .png", _SHEET)
     sheet.add_argument("folder", metavar="DATA", help="folder of a data set")
     sheet.add_argument("out", metavar="OUT", type=Path, nargs="?", default=Path("sheet.png"), help="a .png file")
     sheet.add_argument("--split", action="append", default=[], metavar="NAME", help="only this one; repeatable")
@@ -196,7 +217,7 @@ def _parser() -> argparse.ArgumentParser:
     sheet.add_argument("--seed", type=_seed, metavar="N", help="draw clips at random, instead of some of each class")
     sheet.add_argument("--overwrite", action="store_true", help="replace OUT")
 
-    clip = add("clip", _clip, "cut one record of a data set into a film: .mp4, .webm or .gif", _CLIP)
+    clip = add("clip", "cut one record of a data set into a film: .mp4, .webm or .gif", _CLIP)
     clip.usage = f"{clip.prog} [options] DATA [--] ID OUT"
     clip.add_argument("folder", metavar="DATA", help="folder of a data set")
     clip.add_argument(
@@ -211,7 +232,7 @@ def _parser() -> argparse.ArgumentParser:
     clip.add_argument("--height", type=_height, metavar="PX", help="of a frame (default: as it is stored)")
     clip.add_argument("--overwrite", action="store_true", help="replace OUT")
 
-    demo = add("demo", _demo, "make a mini-Kinetics, run the job on it, show a batch and a picture", _DEMO)
+    demo = add("demo", "make a mini-Kinetics, run the job on it, show a batch and a picture", _DEMO)
     demo.add_argument("--out", metavar="DIR", default="demo", help="where everything goes (default: demo)")
     return parser
 
@@ -341,392 +362,3 @@ def _number(text: str, what: str, at_least: float) -> float:
     if not at_least <= number <= 1_000_000:
         raise argparse.ArgumentTypeError(f"must be {what}, got {text!r}")
     return number
-
-
-def _run(arguments: argparse.Namespace, beam_args: list[str]) -> int:
-    return _run_job(arguments, beam_args, overwrite=arguments.overwrite)
-
-
-def _fetch(arguments: argparse.Namespace, beam_args: list[str]) -> int:
-    return _run_job(arguments, beam_args, fetch_only=True)
-
-
-def _run_job(arguments: argparse.Namespace, beam_args: list[str], **how: bool) -> int:
-    from beam_pipeline.annotations import AnnotationError
-    from beam_pipeline.config import ConfigError, load_config
-    from beam_pipeline.dataflow import NoSummary
-    from beam_pipeline.job import RunError
-    from beam_pipeline.run import run
-    from beam_pipeline.store import StoreError
-
-    if nothing := _nothing_asked("what is to be made?", arguments):
-        return _fail(_unknown_options(beam_args) or nothing, EXIT_USAGE)
-    try:
-        config = load_config(arguments.config, arguments.settings, arguments.data_dir)
-        if unknown := _unknown_options([*config.beam_arguments, *beam_args]):
-            return _fail(unknown, EXIT_USAGE)
-        summary = run(
-            config,
-            splits=arguments.split,
-            limit=arguments.limit,
-            retry_permanent=arguments.retry == "permanent",
-            beam_args=beam_args,
-            **how,
-        )
-    except (ConfigError, AnnotationError, StoreError) as error:
-        return _fail(str(error), EXIT_USAGE)
-    except RunError as error:
-        return _fail(str(error), EXIT_FAILED)
-    except NoSummary as ended:
-        print(ended, file=sys.stderr)
-        return ended.exit_status
-    print(summary.as_json() if arguments.json else summary.as_text())
-    return summary.exit_status
-
-
-def _plan(arguments: argparse.Namespace, beam_args: list[str]) -> int:
-    from beam_pipeline.annotations import AnnotationError
-    from beam_pipeline.config import ConfigError, load_config
-    from beam_pipeline.job import RunError
-    from beam_pipeline.planning.command import make_plan
-    from beam_pipeline.planning.prices import read_prices
-    from beam_pipeline.planning.report import as_json, as_text
-    from beam_pipeline.pool import PoolError
-    from beam_pipeline.store import StoreError
-
-    if nothing := _nothing_asked("what is to be planned?", arguments):
-        return _fail(_unknown_options(beam_args) or nothing, EXIT_USAGE)
-    try:
-        config = load_config(arguments.config, arguments.settings, arguments.data_dir)
-        if unknown := _unknown_options([*config.beam_arguments, *beam_args]):
-            return _fail(unknown, EXIT_USAGE)
-        prices = read_prices(arguments.prices)
-        plan = make_plan(
-            config,
-            prices,
-            splits=arguments.split,
-            sample=arguments.sample,
-            workers=arguments.workers,
-            speed=arguments.speed,
-            beam_args=beam_args,
-        )
-    except (ConfigError, AnnotationError, StoreError) as error:
-        return _fail(str(error), EXIT_USAGE)
-    except (RunError, PoolError) as error:
-        return _fail(str(error), EXIT_FAILED)
-    print(as_json(plan) if arguments.json else as_text(plan, prices))
-    return EXIT_OK
-
-
-def _status(arguments: argparse.Namespace, _: list[str]) -> int:
-    from apache_beam.io.filesystems import FileSystems
-    from apache_beam.options.pipeline_options import PipelineOptions
-
-    from beam_pipeline.config import ConfigError, chosen_splits, load_config
-    from beam_pipeline.job import fetch_directory
-    from beam_pipeline.status import archives_of, as_text, read_status, write_csv
-
-    if nothing := _nothing_asked("which data set?", arguments):
-        return _fail(nothing, EXIT_USAGE)
-    try:
-        config = load_config(arguments.config, arguments.settings, arguments.data_dir)
-        splits = tuple(chosen_splits(config, arguments.split))
-    except ConfigError as error:
-        return _fail(str(error), EXIT_USAGE)
-    FileSystems.set_options(PipelineOptions(config.beam_arguments))
-    in_store = fetch_directory(config.source.store, config.name)
-    if arguments.csv:
-        if write_csv((config.version_dir, in_store), splits, sys.stdout):
-            return EXIT_OK
-        return _fail(f"no run has begun: nothing in {config.version_dir} and {in_store}", EXIT_USAGE)
-    made, fetched = (read_status(directory, splits) for directory in (config.version_dir, in_store))
-    if not made and not fetched:
-        return _fail(f"no run has begun: nothing in {config.version_dir} and {in_store}", EXIT_USAGE)
-    store = config.source.store
-    print(as_text(store, archives_of(store), fetched, made, arguments.classes))
-    return EXIT_OK
-
-
-def _prune(arguments: argparse.Namespace, _: list[str]) -> int:
-    from beam_pipeline.config import ConfigError, chosen_splits, load_config
-    from beam_pipeline.job import RunError
-    from beam_pipeline.run import prune_store
-    from beam_pipeline.store import StoreError
-
-    if nothing := _nothing_asked("which data set?", arguments):
-        return _fail(nothing, EXIT_USAGE)
-    try:
-        config = load_config(arguments.config, arguments.settings, arguments.data_dir)
-        pruned = prune_store(config, chosen_splits(config, arguments.split))
-    except (ConfigError, StoreError) as error:
-        return _fail(str(error), EXIT_USAGE)
-    except RunError as error:
-        return _fail(str(error), EXIT_FAILED)
-    for problem in pruned.problems:
-        print(problem, file=sys.stderr)
-    print(pruned.as_text())
-    return EXIT_FAILED if pruned.problems else EXIT_OK
-
-
-def _verify(arguments: argparse.Namespace, beam_args: list[str]) -> int:
-    from beam_pipeline.checking.verify_command import verify_data_sets
-    from beam_pipeline.checking.verifying import VerifyError
-    from beam_pipeline.config import ConfigError, chosen_splits, load_config
-    from beam_pipeline.data_set import DataSetError
-    from beam_pipeline.dataflow import NoSummary
-    from beam_pipeline.job import RunError
-
-    if bool(arguments.folders) == bool(arguments.config or arguments.settings):
-        return _fail("what is to be verified? Give folders of data sets, or --config FILE", EXIT_USAGE)
-    right = True
-    try:
-        folders, splits = arguments.folders, arguments.split
-        if not folders:
-            config = load_config(arguments.config, arguments.settings, arguments.data_dir)
-            folders, splits = [config.version_dir], splits and chosen_splits(config, splits)
-            of_config = [word for word in config.beam_arguments if not word.startswith("--runner=")]  # a run's
-            beam_args = [*of_config, *beam_args]
-        if unknown := _unknown_options(beam_args):
-            return _fail(unknown, EXIT_USAGE)
-        how = {"frames": arguments.frames, "report": arguments.report}
-        for verified in verify_data_sets(folders, splits, arguments.mark, beam_args, **how):
-            print(verified.as_json() if arguments.json else _shown(verified.as_text()))
-            right = right and not verified.problems
-    except (ConfigError, DataSetError, VerifyError) as error:
-        return _fail(str(error), EXIT_USAGE)
-    except RunError as error:
-        return _fail(str(error), EXIT_FAILED)
-    except NoSummary as ended:
-        print(ended, file=sys.stderr)
-        return ended.exit_status
-    return EXIT_OK if right else EXIT_FAILED
-
-
-def _nothing_asked(question: str, arguments: argparse.Namespace) -> str:
-    """Returns a question, with the way to answer it, where a command line says nothing of a configuration."""
-    if arguments.config or arguments.settings:
-        return ""
-    return f"{question} Give --config FILE, as in --config configs/k400.yaml"
-
-
-def _doctor(arguments: argparse.Namespace, beam_args: list[str]) -> int:
-    from beam_pipeline.checking.doctor import diagnose
-
-    def look() -> int:
-        diagnosis = diagnose(arguments.folder, arguments.split, arguments.sample)
-        print(diagnosis.as_json() if arguments.json else _shown(diagnosis.as_text()))
-        return EXIT_FAILED if diagnosis.suspicions else EXIT_OK
-
-    return _read_data_sets(look, beam_args)
-
-
-def _diff(arguments: argparse.Namespace, beam_args: list[str]) -> int:
-    from beam_pipeline.checking.diffing import diff
-
-    def compare() -> int:
-        found = diff(arguments.a, arguments.b, arguments.split, read_records=not arguments.ledgers)
-        if arguments.csv:
-            found.write_csv(sys.stdout)
-        else:
-            print(found.as_json() if arguments.json else _shown(found.as_text()))
-        return EXIT_OK if found.same else EXIT_FAILED
-
-    return _read_data_sets(compare, beam_args)
-
-
-def _fingerprint(arguments: argparse.Namespace, beam_args: list[str]) -> int:
-    from beam_pipeline.checking.fingerprinting import fingerprint
-
-    def tell() -> int:
-        found = fingerprint(arguments.folder, arguments.split)
-        print(found.as_json() if arguments.json else _shown(found.as_text()))
-        return EXIT_OK
-
-    return _read_data_sets(tell, beam_args)
-
-
-def _read_data_sets(command: Callable[[], int], beam_args: Sequence[str]) -> int:
-    """Runs a command that reads data sets, which Beam's options may be needed to reach."""
-    from apache_beam.io.filesystems import FileSystems
-    from apache_beam.options.pipeline_options import PipelineOptions
-
-    from beam_pipeline.data_set import DataSetError
-    from beam_pipeline.tfrecord import CorruptRecordError
-
-    if unknown := _unknown_options(beam_args):
-        return _fail(unknown, EXIT_USAGE)
-    FileSystems.set_options(PipelineOptions(list(beam_args)))
-    try:
-        return command()
-    except DataSetError as error:
-        return _fail(str(error), EXIT_USAGE)
-    except CorruptRecordError as error:
-        return _fail(f"{error}; verify tells what is broken", EXIT_FAILED)
-
-
-def _unknown_options(arguments: Sequence[str]) -> str | None:
-    """Says which options nobody knows; some runners have options of their own, and so have Dataflow's launchers."""
-    from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
-
-    from beam_pipeline.engines import LOCAL_RUNNERS
-
-    options = PipelineOptions(list(arguments))
-    runner = options.view_as(StandardOptions).runner
-    submits = runner == "DataflowRunner" and not options.view_as(GoogleCloudOptions).template_location
-    if runner not in LOCAL_RUNNERS and not submits:
-        return None
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
-    classes = [PipelineOptions]
-    for cls in classes:
-        classes += cls.__subclasses__()
-        cls._add_argparse_args(parser)
-    unknown = [word for word in parser.parse_known_args(list(arguments))[1] if word]
-    if not unknown:
-        return None
-    ours = ["--config", "--split", "--data_dir", "--set", "--limit", "--overwrite", "--retry", "--json"]
-    near = difflib.get_close_matches(unknown[0].partition("=")[0], ours, n=1)
-    hint = f"; did you mean {near[0]}?" if near else "; run --help lists ours, all others are Beam's"
-    return f"unknown option {unknown[0]}{hint}"
-
-
-def _filter(arguments: argparse.Namespace, _: list[str]) -> int:
-    from beam_pipeline import files
-    from beam_pipeline.annotations import AnnotationError
-    from beam_pipeline.filtering import filter_annotations
-
-    try:
-        replaced = files.size(arguments.annotations_out) is not None
-        counts = filter_annotations(arguments.class_list, arguments.annotations_in, arguments.annotations_out)
-    except (AnnotationError, ValueError, OSError) as error:
-        return _fail(str(error), EXIT_USAGE)
-    for name, kept in sorted(counts.kept_by_class.items()):
-        print(f"{kept:>9,} {name}")
-    instead = ", in place of what was there" if replaced else ""
-    print(f"{counts.kept:>9,} of {counts.rows:,} rows kept, in {arguments.annotations_out}{instead}")
-    if counts.unreadable:
-        print(f"{counts.unreadable:>9,} rows left out whose label can't be read")
-    return EXIT_OK
-
-
-def _flow(arguments: argparse.Namespace, _: list[str]) -> int:
-    from beam_pipeline.clips import ClipError
-    from beam_pipeline.config import ConfigError
-    from beam_pipeline.viewing.flow_clip import Span
-    from beam_pipeline.viewing.flow_command import view_flow
-    from beam_pipeline.viewing.new_files import RequestError
-
-    try:
-        files = view_flow(
-            arguments.inputs,
-            arguments.out,
-            Span(arguments.start, arguments.duration),
-            config=arguments.config,
-            settings=arguments.settings,
-            clip_id=arguments.clip,
-            full_px=arguments.full_px,
-            overwrite=arguments.overwrite,
-        )
-    except (RequestError, ConfigError) as error:
-        return _fail(str(error), EXIT_USAGE)
-    except ClipError as error:
-        return _fail(f"{arguments.inputs[0]}: {error.detail}", EXIT_FAILED)
-    except OSError as error:
-        return _fail(f"{error.filename or arguments.out}: {error.strerror or error}", EXIT_FAILED)
-    print(_shown(str(files[0]) if len(files) == 1 else f"{files[0]} to {files[-1].name}: {len(files)} pairs"))
-    return EXIT_OK
-
-
-def _inspect(arguments: argparse.Namespace, beam_args: list[str]) -> int:
-    from beam_pipeline.inspecting.command import inspect_to_files, serve
-    from beam_pipeline.inspecting.site import SiteError
-
-    out, previews, overwrite = arguments.out, arguments.previews, arguments.overwrite
-    if out is None and (overwrite or previews is not None):
-        return _fail(f"--{'overwrite' if overwrite else 'previews'} is of --out DIR, which is not there", EXIT_USAGE)
-
-    def show() -> int:
-        try:
-            if out is None:
-                serve(arguments.folder, arguments.split, arguments.serve)
-            else:
-                count = _PREVIEWS if previews is None else previews
-                page = inspect_to_files(arguments.folder, arguments.split, out, count, overwrite)
-                print(_shown(f"{page}: open it in a browser"))
-        except SiteError as error:
-            return _fail(str(error), EXIT_USAGE)
-        except OSError as error:
-            return _fail(f"{error.filename or arguments.folder}: {error.strerror or error}", EXIT_FAILED)
-        return EXIT_OK
-
-    return _read_data_sets(show, beam_args)
-
-
-def _sheet(arguments: argparse.Namespace, beam_args: list[str]) -> int:
-    from beam_pipeline.viewing.new_files import RequestError
-    from beam_pipeline.viewing.sheet_command import Choice, write_sheets
-
-    asked = arguments
-    choice = Choice(asked.split, asked.label, asked.flag, asked.id, asked.limit, asked.seed)
-
-    def draw() -> int:
-        try:
-            paths = write_sheets(asked.folder, asked.out, choice, overwrite=asked.overwrite)
-        except RequestError as error:
-            return _fail(str(error), EXIT_USAGE)
-        except OSError as error:
-            return _fail(f"{error.filename or asked.out}: {error.strerror or error}", EXIT_FAILED)
-        print(_shown(str(paths[0]) if len(paths) == 1 else f"{paths[0]} to {paths[-1].name}: {len(paths)} pages"))
-        return EXIT_OK
-
-    return _read_data_sets(draw, beam_args)
-
-
-def _clip(arguments: argparse.Namespace, beam_args: list[str]) -> int:
-    from beam_pipeline.clips import ClipError
-    from beam_pipeline.viewing.clip_command import cut_clip
-    from beam_pipeline.viewing.new_files import RequestError
-
-    layouts = {None: "frames", "alone": "flow"}
-
-    def cut() -> int:
-        try:
-            clip = cut_clip(
-                arguments.folder,
-                arguments.clip_id,
-                arguments.out,
-                layout=layouts.get(arguments.flow, arguments.flow),
-                height=arguments.height,
-                overwrite=arguments.overwrite,
-            )
-        except RequestError as error:
-            return _fail(str(error), EXIT_USAGE)
-        except ClipError as error:
-            return _fail(error.detail, EXIT_FAILED)
-        except OSError as error:
-            return _fail(f"{error.filename or arguments.out}: {error.strerror or error}", EXIT_FAILED)
-        facts = f"{len(clip.frames)} frames at {float(clip.frame_rate):g}/s, {clip.duration_s:.2f} s"
-        print(_shown(f"{arguments.out}: {clip.label or 'no label'}, {facts}"))
-        return EXIT_OK
-
-    return _read_data_sets(cut, beam_args)
-
-
-def _demo(arguments: argparse.Namespace, _: list[str]) -> int:
-    from beam_pipeline.demo.command import run_demo
-
-    return run_demo(Path(arguments.out))
-
-
-_TAKE_BEAM_OPTIONS = (_run, _fetch, _plan, _verify, _doctor, _diff, _fingerprint, _inspect, _sheet, _clip)
-
-
-def _fail(message: str, status: int) -> int:
-    print(f"error: {_shown(message)}", file=sys.stderr)
-    return status
-
-
-def _shown(text: str) -> str:
-    """Returns text without what a terminal obeys: names of files and records may be a stranger's."""
-    return "".join(
-        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode() for char in text
-    )

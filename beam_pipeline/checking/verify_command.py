@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import functools
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,6 +13,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
 from beam_pipeline import dataflow, engines, files
+from beam_pipeline.beam_options import unknown_options
 from beam_pipeline.checking import verify_graph
 from beam_pipeline.checking.consistency import FoundShard
 from beam_pipeline.checking.image_check import Frames
@@ -18,13 +21,43 @@ from beam_pipeline.checking.marking import mark
 from beam_pipeline.checking.opened_split import OpenedSplit
 from beam_pipeline.checking.verify_process import prepare_verifier
 from beam_pipeline.checking.verifying import Verified, VerifyError, pool_reader, verify
-from beam_pipeline.data_set import data_sets_in
-from beam_pipeline.dataflow import JobFailed
+from beam_pipeline.config import ConfigError, chosen_splits, load_config
+from beam_pipeline.data_set import DataSetError, data_sets_in
+from beam_pipeline.dataflow import JobFailed, NoSummary
 from beam_pipeline.job import RunError, writing_to
 from beam_pipeline.locks import not_written, written_by_one
 from beam_pipeline.media.process import use_store_options
 from beam_pipeline.pool import ChildPool, PoolError
+from beam_pipeline.terminal import EXIT_FAILED, EXIT_OK, EXIT_USAGE, fail, shown
 from tf_data import contract
+
+
+def main(arguments: argparse.Namespace, beam_args: Sequence[str]) -> int:
+    """Prints what is found of each data set; returns the exit status."""
+    if bool(arguments.folders) == bool(arguments.config or arguments.settings):
+        return fail("what is to be verified? Give folders of data sets, or --config FILE", EXIT_USAGE)
+    right = True
+    try:
+        folders, splits = arguments.folders, arguments.split
+        if not folders:
+            config = load_config(arguments.config, arguments.settings, arguments.data_dir)
+            folders, splits = [config.version_dir], splits and chosen_splits(config, splits)
+            of_config = [word for word in config.beam_arguments if not word.startswith("--runner=")]  # a run's
+            beam_args = [*of_config, *beam_args]
+        if unknown := unknown_options(beam_args):
+            return fail(unknown, EXIT_USAGE)
+        how = {"frames": arguments.frames, "report": arguments.report}
+        for verified in verify_data_sets(folders, splits, arguments.mark, beam_args, **how):
+            print(verified.as_json() if arguments.json else shown(verified.as_text()))
+            right = right and not verified.problems
+    except (ConfigError, DataSetError, VerifyError) as error:
+        return fail(str(error), EXIT_USAGE)
+    except RunError as error:
+        return fail(str(error), EXIT_FAILED)
+    except NoSummary as ended:
+        print(ended, file=sys.stderr)
+        return ended.exit_status
+    return EXIT_OK if right else EXIT_FAILED
 
 
 def verify_data_sets(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.resources
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from beam_pipeline.config import load_config
@@ -14,9 +16,9 @@ from beam_pipeline.shipped import shipped
 from beam_pipeline.viewing.sheet_command import CLIPS_A_PAGE, Choice, write_sheets
 
 
-def run_demo(folder: Path) -> int:
+def main(arguments: argparse.Namespace, _: Sequence[str]) -> int:
     """Does in one go what a user does step by step, saying each step; returns the exit status."""
-    folder = folder.absolute()
+    folder = Path(arguments.out).absolute()
     print(f"1. A mini-Kinetics: short clips of moving shapes with sound, in {_shown(folder)}")
     made = make_mini_kinetics(folder)
 

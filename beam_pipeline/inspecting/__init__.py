@@ -7,3 +7,6 @@
 `assets/` is what the browser gets. `assets/vendor` has two libraries as they are published, each with its licence;
 `docs/dependencies.md` says which and how to bring them up to date.
 """
+
+DEFAULT_PREVIEWS = 100
+"""Clips that have a film in a page that is written."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import sys
 from collections.abc import Sequence
@@ -11,9 +12,10 @@ import cv2
 from tqdm import tqdm
 
 from beam_pipeline.clips import ClipError
-from beam_pipeline.config import Config, load_config
+from beam_pipeline.config import Config, ConfigError, load_config
 from beam_pipeline.media.flo import write_flo
 from beam_pipeline.media.settings import MediaSettings
+from beam_pipeline.terminal import EXIT_FAILED, EXIT_OK, EXIT_USAGE, fail, shown
 from beam_pipeline.viewing.flow_clip import (
     FlowClip,
     Span,
@@ -32,6 +34,29 @@ SUFFIXES = (".png", ".mp4", ".flo")
 
 # What a configuration must have and a look doesn't use; and the rate of frames that lie in files of their own.
 _NO_DATA_SET = ("name=look", "splits.look.annotations=[none]", "source.store=.", "encode.fps=25")
+
+
+def main(arguments: argparse.Namespace, _: Sequence[str]) -> int:
+    """Shows a clip's flow and prints the files; returns the exit status."""
+    try:
+        files = view_flow(
+            arguments.inputs,
+            arguments.out,
+            Span(arguments.start, arguments.duration),
+            config=arguments.config,
+            settings=arguments.settings,
+            clip_id=arguments.clip,
+            full_px=arguments.full_px,
+            overwrite=arguments.overwrite,
+        )
+    except (RequestError, ConfigError) as error:
+        return fail(str(error), EXIT_USAGE)
+    except ClipError as error:
+        return fail(f"{arguments.inputs[0]}: {error.detail}", EXIT_FAILED)
+    except OSError as error:
+        return fail(f"{error.filename or arguments.out}: {error.strerror or error}", EXIT_FAILED)
+    print(shown(str(files[0]) if len(files) == 1 else f"{files[0]} to {files[-1].name}: {len(files)} pairs"))
+    return EXIT_OK
 
 
 def view_flow(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -10,10 +11,15 @@ from pathlib import Path
 import pytest
 from apache_beam.io.filesystems import FileSystems
 
-from beam_pipeline.cli import main
+from beam_pipeline.cli import _MODULE_OF, main
 
 ROOT = Path(__file__).parents[2]
 TINY = ["run", "--set", "name=tiny", "--set", "splits.train.annotations=/nowhere.csv", "--set", "source.store=/"]
+
+
+@pytest.mark.parametrize("module", sorted(set(_MODULE_OF.values())))
+def test_a_command_is_a_modules_main(module: str) -> None:
+    assert callable(importlib.import_module(module).main)
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:

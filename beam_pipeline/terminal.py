@@ -1,0 +1,28 @@
+"""What a command answers whoever runs it: lines on a terminal, and an exit status."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_STOPPED = 0, 1, 2, 3
+
+
+def fail(message: str, status: int) -> int:
+    """Tells an error; returns the exit status that is given, for the command to return."""
+    print(f"error: {shown(message)}", file=sys.stderr)
+    return status
+
+
+def shown(text: str) -> str:
+    """Returns text without what a terminal obeys: names of files and records may be a stranger's."""
+    return "".join(
+        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode() for char in text
+    )
+
+
+def nothing_asked(question: str, arguments: argparse.Namespace) -> str:
+    """Returns a question, with the way to answer it, where a command line says nothing of a configuration."""
+    if arguments.config or arguments.settings:
+        return ""
+    return f"{question} Give --config FILE, as in --config configs/k400.yaml"
