@@ -16,6 +16,7 @@ from pathlib import Path
 from beam_pipeline.inspecting import DEFAULT_PREVIEWS
 from beam_pipeline.planning import DEFAULT_SAMPLE
 from beam_pipeline.terminal import EXIT_FAILED, EXIT_STOPPED, fail
+from tf_data import contract
 
 # Each has a `main(arguments, beam_args)` that returns the exit status; it is loaded when its command is to run.
 _MODULE_OF = {
@@ -207,7 +208,7 @@ def _parser() -> argparse.ArgumentParser:
         "--flag",
         action="append",
         default=[],
-        choices=["short", "damaged", "rotated", "has_audio"],
+        choices=contract.FLAGS,
         help="only clips with this flag; repeatable",
     )
     sheet.add_argument(

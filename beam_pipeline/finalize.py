@@ -137,7 +137,7 @@ def add_to_index(index: dict[str, list], records: list[StateRow]) -> None:
         index["length"].append(row.bytes)
         index["clip_key"].append(contract.clip_key(row.clip_id))
         index["label"].append(row.label_index)
-        for name in ("shard", "num_frames", "short", "damaged", "rotated", "has_audio"):
+        for name in ("shard", "num_frames", *contract.FLAGS):
             index[name].append(getattr(row, name))
         for name in contract.INDEX_QUALITY_COLUMNS:
             index[name].append(getattr(record, name))

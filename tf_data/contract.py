@@ -61,6 +61,10 @@ UNLABELLED = -1  # clip/label/index of a clip without a label; its clip/label/st
 LABELS_FILE = "labels.txt"
 STATE_DIR = "state"
 
+# What is true or false of a clip, in the ledger and in the index.
+PICTURE_FLAGS = ("short", "damaged", "rotated")
+FLAGS = (*PICTURE_FLAGS, "has_audio")
+
 # Columns of index-<split>.npz, one row a record in shard order, then in record order. `offset` is where the record's
 # framing begins in its shard, `length` the bytes of its payload; `clip_key` is `clip_key(example/id)`.
 INDEX_COLUMNS = {
@@ -70,10 +74,7 @@ INDEX_COLUMNS = {
     "clip_key": "int64",
     "label": "int64",
     "num_frames": "int32",
-    "short": "bool",
-    "damaged": "bool",
-    "rotated": "bool",
-    "has_audio": "bool",
+    **dict.fromkeys(FLAGS, "bool"),
 }
 # Further columns, each there where it is known of every record of the split: `quality/<column>` of the record.
 INDEX_QUALITY_COLUMNS = {

@@ -22,7 +22,6 @@ _EXTRAS = {
 EXTRAS = tuple(_EXTRAS)
 _FRAME_RATE = f"{contract.IMAGE_PREFIX}/frame_rate"
 _ALWAYS = {contract.EXAMPLE_ID: (tf.string, ""), contract.LABEL_INDEX: (tf.int64, contract.UNLABELLED)}
-_FLAGS = ("short", "damaged", "rotated", "has_audio")
 _LIST_OF_STREAM = {"rgb": contract.IMAGE_ENCODED, "flow": contract.FLOW_ENCODED, "audio": contract.AUDIO_FLOATS}
 _BOX_SIDES = (contract.REGION_YMIN, contract.REGION_XMIN, contract.REGION_YMAX, contract.REGION_XMAX)
 
@@ -163,4 +162,4 @@ def _check_list(key: str, size: tf.Tensor, stream: str, place: tf.Tensor, clip_i
 
 
 def _extra(name: str, value: tf.Tensor) -> tf.Tensor:
-    return value != 0 if name in _FLAGS else value
+    return value != 0 if name in contract.FLAGS else value

@@ -22,7 +22,7 @@ from beam_pipeline.ledger import SCHEMA
 from tf_data import contract
 
 STATUSES = ("written", "failed", "not attempted")
-FLAGS = ("short", "damaged", "rotated", "upscaled", "has_audio")
+FLAGS = (*contract.PICTURE_FLAGS, "upscaled", "has_audio")
 _QUALITIES = {"brightness": "mean_luma", "motion": "mean_flow_px"}  # columns of the index
 
 

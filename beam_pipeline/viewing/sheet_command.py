@@ -22,8 +22,8 @@ from beam_pipeline.terminal import EXIT_FAILED, EXIT_OK, EXIT_USAGE, fail, shown
 from beam_pipeline.viewing.clip_reading import read_clip
 from beam_pipeline.viewing.contact_sheet import Card, card_of, draw_contact_sheet
 from beam_pipeline.viewing.new_files import RequestError, check_is_new, new_file
+from tf_data import contract
 
-FLAGS = ("short", "damaged", "rotated", "has_audio")
 CLIPS_A_PAGE = 10
 
 Found = tuple[Split, dict[str, Any]]
@@ -36,7 +36,7 @@ class Choice:
     Attributes:
       splits: only these; none: all.
       labels: only clips of these classes; none: all.
-      flags: only clips that have all of these, of `FLAGS`.
+      flags: only clips that have all of these, of `contract.FLAGS`.
       clip_ids: just these, and nothing else counts.
       limit: how many at most.
       seed: None: of each class the first clip, then of each the second, and so on until there are enough; a number:
@@ -154,7 +154,7 @@ def _in_turns(places: Sequence[tuple[int, int, str]]) -> list[tuple[int, int, st
 
 def _card(split: Split, row: dict[str, Any], several: bool) -> Card:
     facts = [split.split] if several else []
-    facts += [flag for flag in ("short", "damaged", "rotated") if row[flag]]
+    facts += [flag for flag in contract.PICTURE_FLAGS if row[flag]]
     try:
         return card_of(read_clip(split, row), facts)
     except ClipError as error:
