@@ -12,6 +12,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -62,12 +63,9 @@ class Ledger:
     """
 
     def __init__(self, directory: str, split: str, num_shards: int):
-        content = _content(directory, contract.ledger_file(split))
-        try:
+        with _content(directory, contract.ledger_file(split), damage=(pa.ArrowException, OSError)) as content:
             self._table = pq.read_table(pa.BufferReader(content))
             self._table.validate(full=True)
-        except (pa.ArrowException, OSError) as error:
-            raise ValueError(f"is damaged: {_line(error)}") from error
         if not self._table.schema.equals(SCHEMA):
             raise ValueError("has other columns than a ledger")
         if any(column.null_count for column in self._table.columns):
@@ -88,12 +86,11 @@ class Index:
     """
 
     def __init__(self, directory: str, split: str, num_shards: int):
-        content = _content(directory, contract.index_file(split))
-        try:
-            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-                self._columns = {name: arrays[name] for name in arrays.files}
-        except _NO_INDEX as error:
-            raise ValueError(f"is damaged: {_line(error)}") from error
+        with (
+            _content(directory, contract.index_file(split), damage=_NO_INDEX) as content,
+            np.load(io.BytesIO(content), allow_pickle=False) as arrays,
+        ):
+            self._columns = {name: arrays[name] for name in arrays.files}
         known = contract.INDEX_COLUMNS | contract.INDEX_QUALITY_COLUMNS
         for name, column in self._columns.items():
             if name in known and (column.dtype != known[name] or column.ndim != 1):
@@ -269,11 +266,16 @@ def strangers(directory: str, num_shards: Mapping[tuple[str, str], int]) -> Iter
             yield Problem(file, f"is none of the {count} shards of {parsed[1]}: delete it")
 
 
-def _content(directory: str, file: str) -> bytes:
+@contextmanager
+def _content(directory: str, file: str, damage: tuple[type[Exception], ...]) -> Iterator[bytes]:
+    """Gives what is in a file to a block that reads it, and says what it raises of a damaged one in a `ValueError`."""
     content = files.read_whole(files.join(directory, file))
     if content is None:
         raise ValueError("is not there")
-    return content
+    try:
+        yield content
+    except damage as error:
+        raise ValueError(f"is damaged: {' '.join(str(error).split())[:120]}") from error
 
 
 def _ends(shards: np.ndarray, num_shards: int) -> list[int]:
@@ -281,7 +283,3 @@ def _ends(shards: np.ndarray, num_shards: int) -> list[int]:
     if len(shards) and (np.any(np.diff(shards) < 0) or shards[0] < 0 or shards[-1] >= num_shards):
         raise ValueError(f"has rows that are not in the order of the {num_shards} shards")
     return np.searchsorted(shards, np.arange(num_shards + 1)).tolist()
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:120]
