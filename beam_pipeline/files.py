@@ -27,7 +27,9 @@ def is_local(path: str) -> bool:
 
 def join(folder: str, *parts: str) -> str:
     """Returns a path below a folder, on the folder's file system."""
-    return os.path.join(folder, *parts) if is_local(folder) else "/".join((folder.rstrip("/"), *parts))  # noqa: PTH118
+    if is_local(folder):
+        return os.path.join(folder, *parts)  # noqa: PTH118 - pathlib would rewrite the folder: ./a, a//b
+    return "/".join((folder.rstrip("/"), *parts))
 
 
 def create(path: str) -> BinaryIO:

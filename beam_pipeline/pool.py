@@ -186,7 +186,8 @@ class ChildPool:
           PoolError: they can't be started, also when that is tried again.
         """
         while True:
-            pool, closed, ready = self._new_pool(), threading.Event(), Future()  # type: ignore[var-annotated]
+            pool, closed = self._new_pool(), threading.Event()
+            ready: Future[None] = Future()
             owner = threading.Thread(target=_own_children, args=(pool, ready, closed), name="child-pool", daemon=True)
             owner.start()
             self._pool = pool

@@ -48,8 +48,8 @@ def opened(path: str) -> Iterator[BinaryIO]:
     with file:
         try:
             # Some file systems' readers have no buffer, and would read a line byte by byte.
-            buffered = io.BufferedReader(file, _BUFFER_BYTES)  # type: ignore[type-var]
-            yield gzip.GzipFile(fileobj=buffered) if zipped else buffered  # type: ignore[misc]
+            buffered = io.BufferedReader(file, _BUFFER_BYTES)  # type: ignore[type-var]  # a BinaryIO that has readinto
+            yield gzip.GzipFile(fileobj=buffered) if zipped else buffered  # type: ignore[misc]  # a BinaryIO but in name
         except Exception as error:
             if not is_of_store(error) and not isinstance(error, (EOFError, zlib.error)):
                 raise

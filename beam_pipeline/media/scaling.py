@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import cast
 
 import av
 import cv2
 import numpy as np
-from av.sidedata.sidedata import SideData, SideDataContainer
+from av.sidedata.sidedata import SideDataContainer
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
@@ -67,13 +65,13 @@ def orientation_of(frame: VideoFrame) -> Orientation:
       ClipError: `unsupported` where the matrix turns by anything but a multiple of 90°.
     """
     # Not frame.side_data: the frame would keep that, and that the frame, until the garbage collector comes round to it,
-    # hundreds of clips later. And PyAV's stub has a mapping of it that is made of nothing.
-    side_data = cast(Iterable[SideData], SideDataContainer(frame))  # type: ignore[call-arg]
+    # hundreds of clips later.
+    side_data = SideDataContainer(frame)  # type: ignore[call-arg]  # its stub has no __init__
     matrix = next((data for data in side_data if data.type == SideDataType.DISPLAYMATRIX), None)
     if matrix is None:
         return Orientation()
     # x' = a·x + c·y, y' = b·x + d·y in 16.16 fixed point (libavutil/display.h)
-    a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].tolist()  # type: ignore[call-overload]
+    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
     if b == c == 0 and a and d:
         return Orientation(False, a < 0, d < 0)
     if a == d == 0 and b and c:
