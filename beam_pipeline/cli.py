@@ -43,8 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status: 0 done, 1 failed, 2 a bad request, 3 stopped early on purpose."""
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
+    if not arguments.command:
+        parser.error("no command is given; --help lists them")
     if rest and arguments.command in _WITHOUT_BEAM_OPTIONS:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        arguments.parser.error(f"unrecognized arguments: {' '.join(rest)}")
     # Beam warns of parts that are not installed and logs what it raises anyway; importing it may configure the root.
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s: %(message)s", force=True)
     logging.getLogger("beam_pipeline").setLevel(logging.WARNING)
@@ -81,11 +83,12 @@ def _nobody_reads() -> bool:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m beam_pipeline", description=__package__ and _DESCRIPTION)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    parser.set_defaults(command="")
 
     def add(name: str, summary: str, description: str) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=summary, description=description, allow_abbrev=False)
-        added.set_defaults(command=name)
+        added.set_defaults(command=name, parser=added)
         return added
 
     run = add("run", "make a data set, or go on with it", _RUN)

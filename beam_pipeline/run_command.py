@@ -19,10 +19,10 @@ from beam_pipeline.terminal import EXIT_FAILED, EXIT_USAGE, fail, nothing_asked
 def main(arguments: argparse.Namespace, beam_args: Sequence[str]) -> int:
     """Runs the job and prints its summary; returns the exit status."""
     if nothing := nothing_asked("what is to be made?", arguments):
-        return fail(unknown_options(beam_args) or nothing, EXIT_USAGE)
+        return fail(unknown_options(beam_args, arguments.parser) or nothing, EXIT_USAGE)
     try:
         config = load_config(arguments.config, arguments.settings, arguments.data_dir)
-        if unknown := unknown_options([*config.beam_arguments, *beam_args]):
+        if unknown := unknown_options([*config.beam_arguments, *beam_args], arguments.parser):
             return fail(unknown, EXIT_USAGE)
         summary = run(
             config,

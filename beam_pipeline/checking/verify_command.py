@@ -44,7 +44,7 @@ def main(arguments: argparse.Namespace, beam_args: Sequence[str]) -> int:
             folders, splits = [config.version_dir], splits and chosen_splits(config, splits)
             of_config = [word for word in config.beam_arguments if not word.startswith("--runner=")]  # a run's
             beam_args = [*of_config, *beam_args]
-        if unknown := unknown_options(beam_args):
+        if unknown := unknown_options(beam_args, arguments.parser):
             return fail(unknown, EXIT_USAGE)
         how = {"frames": arguments.frames, "report": arguments.report}
         for verified in verify_data_sets(folders, splits, arguments.mark, beam_args, **how):

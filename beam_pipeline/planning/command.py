@@ -50,10 +50,10 @@ _DEFAULT_DISK_GIB = 25.0  # Dataflow's, of a batch job that shuffles in its serv
 def main(arguments: argparse.Namespace, beam_args: Sequence[str]) -> int:
     """Prints a plan; returns the exit status."""
     if nothing := nothing_asked("what is to be planned?", arguments):
-        return fail(unknown_options(beam_args) or nothing, EXIT_USAGE)
+        return fail(unknown_options(beam_args, arguments.parser) or nothing, EXIT_USAGE)
     try:
         config = load_config(arguments.config, arguments.settings, arguments.data_dir)
-        if unknown := unknown_options([*config.beam_arguments, *beam_args]):
+        if unknown := unknown_options([*config.beam_arguments, *beam_args], arguments.parser):
             return fail(unknown, EXIT_USAGE)
         prices = read_prices(arguments.prices)
         plan = make_plan(

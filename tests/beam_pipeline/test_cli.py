@@ -35,7 +35,11 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["run", "--config", "/nowhere.yaml"], "/nowhere.yaml: there is no such configuration file"),
         (["run"], "--config"),
+        ([], "no command is given; --help lists them"),
         (["run", "--spilt", "val"], "did you mean --split?"),
+        (["run", "extra"], "unexpected argument extra"),
+        (["fetch", "--overwrite"], "unknown option --overwrite: neither fetch nor Beam has it; fetch --help lists"),
+        (["status", "--json"], "usage: python -m beam_pipeline status "),
         (["run", "--config", "x.yaml", "--limit", "0"], "above 0"),
         (["run", "--config", str(ROOT / "configs/k400.yaml"), "--split", "trian"], "train, val, test"),
         ([*TINY, "--runner=Nonsense"], "--runner=Nonsense: Unexpected pipeline runner"),
