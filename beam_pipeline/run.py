@@ -90,8 +90,9 @@ def run(
     local = options.view_as(StandardOptions).runner in engines.LOCAL_RUNNERS
     chosen = chosen_splits(config, splits)
     pipeline = _pipeline(options, FnApiRunner() if local else None)
-    if fetch_only and config.source.kind == "frames":
-        raise ConfigError("source.kind frames: there is nothing to fetch; run makes the records of what is there")
+    if fetch_only and not config.source.fills_store:
+        kind = config.source.kind
+        raise ConfigError(f"source.kind {kind}: there is nothing to fetch; run makes the records of what is there")
     job, scans = survey(config, chosen, limit, cores=len(os.sched_getaffinity(0)) if local else 1)
     # On one machine lanes would take turns, each at its part of the rate.
     source = dataclasses.replace(job.source, lanes=1) if local else job.source
@@ -99,7 +100,7 @@ def run(
     if dataflow.is_asked(pipeline):
         dataflow.prepare(pipeline, job)
     with contextlib.ExitStack() as locks:
-        if job.source.fills_store or fetch_only:
+        if job.source.fills_store:
             locks.enter_context(written_by_one(files.join(job.store, FETCH_DIR), "source.store"))
             with writing_to(job.store):
                 check_free(job.store, job.source.min_free_gib)

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -317,11 +318,19 @@ def test_a_store_of_objects_is_filled_and_read_as_a_folder_is(place: Place, monk
 
 
 def test_what_other_sources_lacked_is_still_visited(place: Place) -> None:
-    place.store.mkdir()
-    place.run("--set", "source.kind=local", name="fetch", status=1)
+    tarfile.open(place.folder / "empty.tar", "w").close()
+    archives = f"source.archives.train={place.folder / 'empty.tar'}"
+    place.run("--set", "source.kind=archive", "--set", archives, name="fetch", status=1)
     assert set(place.fates(place.store / ".fetch" / "clips" / "tiny").values()) == {"not_found"}
     place.run()
     assert set(place.fates().values()) == {"ok"}
+
+
+def test_where_nothing_is_to_be_fetched_nothing_is_written_into_the_store(place: Place) -> None:
+    place.store.mkdir()
+    error = place.call("fetch", "--set", "source.kind=local", status=2).stderr
+    assert "source.kind local: there is nothing to fetch; run makes the records" in error
+    assert not list(place.store.iterdir())
 
 
 def test_a_bad_file_that_was_deleted_is_fetched(place: Place) -> None:
