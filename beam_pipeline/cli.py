@@ -288,7 +288,8 @@ _FETCH = """Fetches what the store lacks, from where source.kind says (youtube, 
 opens, has video, and the right length. Stop it at any time and run it again. Options and exit status are run's."""
 _PLAN = """Looks at all that a run would look at, encodes a sample of the clips that are there, and says what all of
 them will take, with the sample's standard error; and warns of what would go wrong. Options that are not listed here are
-Beam's, as for run: --machine_type, --disk_size_gb. Nothing is made."""
+Beam's, as for run: --machine_type, --disk_size_gb. Nothing is made. Exit status: 0 done, whatever it warns of,
+1 something can't be read or measured, 2 a bad request."""
 _STATUS = """Tells from the files that runs leave beside their output and in the store: clips done and failed by reason
 and by class, the rate of the last hour, when it will end, and how far each archive is read."""
 _PRUNE = """Reads each finished shard to its end, compares every record with what the run said of it, and only then

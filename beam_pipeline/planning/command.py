@@ -146,6 +146,7 @@ def _plan(
     largest = max((census.largest_bytes for census in censuses), default=0)
     elsewhere = plan_elsewhere(splits, work, record_bytes.value, machines, prices)
     clips = sum(census.clips for census in censuses)
+    asked = clips + sum(census.bad for census in censuses)
     warnings = [
         *advice.list_warnings(splits, job.source.kind),
         *(advice.sample_warnings(basis, job.media.audio is not None, job.limits.memory_mib) if sample else ()),
@@ -172,7 +173,7 @@ def _plan(
         wall_s=total([clip.wall_s for clip in basis], count, of_typical).times(1 / job.workers),
         elsewhere=elsewhere,
         made=made_clips,
-        is_finished=made is not None and made.is_finished and made_clips >= clips,
+        is_finished=made is not None and made.is_finished and made_clips >= asked,
         warnings=tuple(warnings),
     )
 

@@ -65,10 +65,11 @@ def _split_lines(split: SplitPlan) -> list[str]:
 def _made_lines(plan: Plan) -> list[str]:
     if not plan.made:
         return []
-    done = f"  {plan.made:,} of {plural(sum(split.clips for split in plan.splits), 'clip')} are done already"
+    asked = plural(sum(split.clips + split.bad for split in plan.splits), "clip")
+    done = f"  {plan.made:,} of {asked} are done already"
     if plan.is_finished:
-        return [f"{done}: it is finished, and a run only looks for what has changed since. To make it anew:"]
-    return [f"{done}, and a run keeps them. All of them together:"]
+        return [f"{done}: it is finished, and a run only looks for what has changed since. To make it anew takes this."]
+    return [f"{done}, and a run keeps them. All of them together take this."]
 
 
 def _basis(plan: Plan) -> str:

@@ -205,3 +205,16 @@ def test_what_is_made_already_is_told(store: Path, tmp_path: Path, capsys: pytes
     capsys.readouterr()
     assert main(["plan", *words, "--sample", "1"]) == 0
     assert "6 of 6 clips are done already: it is finished, and a run only looks" in capsys.readouterr().out
+
+
+def test_a_row_that_can_be_no_clip_counts_as_done_as_it_does_in_the_ledger(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_list(tmp_path / "train.csv", CLIPS)
+    with (tmp_path / "train.csv").open("a") as file:
+        file.write("yoga,clip0000009,5,4,train\n")
+    words = [*options(store, tmp_path), "--set", f"splits.train.annotations={tmp_path / 'train.csv'}"]
+    assert main(["run", *words]) == 0
+    capsys.readouterr()
+    assert main(["plan", *words, "--sample", "1"]) == 0
+    assert "7 of 7 clips are done already: it is finished" in capsys.readouterr().out
