@@ -87,11 +87,9 @@ class Job:
         """
         return ("lane", shard % self.source.lanes) if self.source.kind == "youtube" else (split, shard)
 
-    @property
-    def limited(self) -> bool:
-        """Whether only a part of the clips of some split is asked for (`--limit`)."""
-        return any(map(self.is_limited, self.selections))
-
     def is_limited(self, split: str) -> bool:
-        """Whether only a part of the clips of a split is asked for; a limit above what there is leaves nothing out."""
+        """Whether only a part of the clips of a split is asked for (`--limit`).
+
+        A limit above what there is leaves nothing out.
+        """
         return self.selections[split].limit_key is not None

@@ -131,7 +131,7 @@ def run(
         splits=tuple(_split_summary(job, split, scans[split]) for split in chosen),
         seconds=time.monotonic() - started,
         stopped=stopped,
-        limited=job.limited,
+        limited=any(_lacks_of_limit(job, split, scans[split]) for split in chosen),
         source=job.source.kind,
         fetched=fetch_only,
         failed_archives=_failed_archives(job),
@@ -343,8 +343,19 @@ def _remove_unfinished(job: Job) -> None:
             shutil.rmtree(path)
 
 
+def _lacks_of_limit(job: Job, split: str, found: Scan) -> bool:
+    """Whether a limit left clips out that no earlier run had made either."""
+    info = _info(job, split)
+    is_whole = info.get("complete") and info["num_asked"] >= found.asked + found.beyond_limit
+    return job.is_limited(split) and not is_whole
+
+
+def _info(job: Job, split: str) -> dict[str, Any]:
+    return json.loads(files.read_whole(files.join(job.progress_directory, contract.info_file(split))) or b"{}")
+
+
 def _split_summary(job: Job, split: str, found: Scan) -> SplitSummary:
-    info = json.loads(files.read_whole(files.join(job.progress_directory, contract.info_file(split))) or b"{}")
+    info = _info(job, split)
     return SplitSummary(
         split=split,
         asked=info["num_asked"],

@@ -39,8 +39,9 @@ class SplitSummary:
 class Summary:
     """A whole run.
 
-    `stopped`: by a signal, before its end; `limited`: a limit left clips out; `fetched`: only the store was filled.
-    `source` is the configuration's kind; `failed_archives` says why for each archive that could not be read to its end.
+    `stopped`: by a signal, before its end; `limited`: a limit left clips out that are not made; `fetched`: only the
+    store was filled. `source` is the configuration's kind; `failed_archives` says why for each archive that could not
+    be read to its end.
     """
 
     name: str

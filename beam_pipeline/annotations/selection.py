@@ -139,6 +139,7 @@ def scan(
                 pair_keys.append(hash((key, row.label)))
     clips, pairs, broken = (np.frombuffer(keys, np.int64) for keys in (clip_keys, pair_keys, bad_keys))
     distinct = np.unique(np.concatenate([clips, broken]))
+    duplicates = len(clips) - len(np.unique(pairs))
     limited = limit is not None and len(distinct) > limit
     limit_key = int(distinct[limit - 1]) if limit is not None and limited else None
     if limit_key is not None:
@@ -146,7 +147,6 @@ def scan(
         clips, pairs, broken = clips[within], pairs[within], broken[broken <= limit_key]
     good, different = len(np.unique(clips)), len(np.unique(pairs))
     asked = different + len(broken)
-    duplicates = len(clips) - different
     return Scan(
         rows=rows,
         asked=asked,
