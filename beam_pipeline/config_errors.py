@@ -27,7 +27,8 @@ def explain(root: type, error: Any) -> str:
     keys = [part for part in location if not _is_union_member(part)]
     key = ".".join(keys)
     if error["type"] in ("missing", "missing_argument", "missing_keyword_only_argument"):
-        return f"{key} is missing; it is {allowed}"
+        what = "the folder of your clips, or of those that are fetched" if key == "source.store" else allowed
+        return f"{key} is missing; it is {what}"
     if error["type"] == "unexpected_keyword_argument":
         names = [f.name for f in dataclasses.fields(owner)] if dataclasses.is_dataclass(owner) else []
         near = difflib.get_close_matches(keys[-1], names, n=1)

@@ -112,7 +112,9 @@ def _prepare(values: dict[str, Any]) -> None:
         for split in values["splits"].values():
             if isinstance(split, dict) and "annotations" in split:
                 split["annotations"] = _expand_all(split["annotations"])
-    if isinstance(values.get("source"), dict):
+    if values.get("source") is None:
+        values["source"] = {}  # so that it is `source.store` that is missing
+    if isinstance(values["source"], dict):
         _prepare_source(values["source"])
     for key in ("data_dir", "labels", "classes"):
         if key in values:
@@ -172,7 +174,8 @@ def _prepare_media(values: dict[str, Any]) -> None:
 
 
 def _prepare_source(source: dict[str, Any]) -> None:
-    source["store"] = _expand(source.get("store"))
+    if "store" in source:
+        source["store"] = _expand(source["store"])
     for key in ("archives", "replacements", "youtube"):
         if source.get(key, ...) is None:
             del source[key]

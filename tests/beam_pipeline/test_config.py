@@ -83,6 +83,20 @@ def test_names_that_become_paths_and_values_that_contradict(setting: str, messag
     assert message in "\n".join(errors(setting))
 
 
+@pytest.mark.parametrize(
+    ("setting", "misspelt"),
+    [
+        ("source=null", []),
+        ("source.stor=/x", ["--set: source.stor is no key of the configuration; did you mean store?"]),
+    ],
+)
+def test_a_store_that_is_missing_is_told_by_its_own_name(setting: str, misspelt: list[str]) -> None:
+    missing = "--set: source.store is missing; it is the folder of your clips, or of those that are fetched"
+    with pytest.raises(ConfigError) as error:
+        load_config(None, ["name=a", "splits.train.annotations=a.csv", setting])
+    assert sorted(str(error.value).splitlines()) == sorted([missing, *misspelt])
+
+
 def test_of_a_source_every_wrong_key_is_named() -> None:
     found = errors(
         "source.kind=tube",
