@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+
+from tf_data.quiet import load_tensorflow
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Loads one batch of a data set as a model would, and prints the shape, dtype and range of all that is in it."""
     parser = argparse.ArgumentParser(prog="python -m tf_data", description=main.__doc__)
     parser.add_argument("name", help="name[/config][:version], or the folder of one")
-    parser.add_argument("--split", default="train")
+    parser.add_argument("--split", default="train", help="also a part, as in val[:10%%] (default: train)")
     parser.add_argument("--data_dir", help="default: $KINETICS_DATA_DIR, else ~/kinetics_tfrecords")
     parser.add_argument("--streams", help="of rgb, flow and audio, separated by commas (default: all that there are)")
-    parser.add_argument("--batch_size", type=int, default=4)
+    parser.add_argument("--batch_size", type=int, default=4, help="clips to show (default: 4)")
     arguments = parser.parse_args(argv)
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _silent():  # what TensorFlow tells of the machine when it is loaded
-        import tf_data
-        from tf_data.catalog import DatasetNotFoundError
+    load_tensorflow()
+    from tf_data.catalog import DatasetNotFoundError
+    from tf_data.loading import load
 
-    def load(streams: Sequence[str]) -> tuple:
-        return tf_data.load(
+    def loaded(streams: Sequence[str]) -> tuple:
+        return load(
             arguments.name,
             split=arguments.split,
             data_dir=arguments.data_dir,
@@ -38,10 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     try:
         if arguments.streams:
-            dataset, info = load(arguments.streams.split(","))
+            dataset, info = loaded(arguments.streams.split(","))
         else:
-            _, info = load(["rgb"])
-            dataset, info = load(info.streams)
+            _, info = loaded(["rgb"])
+            dataset, info = loaded(info.streams)
     except (DatasetNotFoundError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -57,21 +56,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
             print(f"  {key:<10} {value.dtype.name:<8} {tuple(array.shape)!s:<24} {told}")
     return 0
-
-
-@contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """Sends standard error nowhere, native code's too."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,12 @@ images that they decode. A record is parsed under them by TensorFlow, as the rea
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from tf_data import contract
+from tf_data.quiet import load_tensorflow
 
 Kind = Literal["fixed", "any", "steps"]  # FixedLenFeature, VarLenFeature, FixedLenSequenceFeature
 
@@ -170,11 +170,11 @@ def try_readers(records: Mapping[str, bytes], bound_px: float | None) -> list[Tr
       records: by clip id.
       bound_px: of their flow; None where there is none.
     """
+    load_tensorflow()
     return [_try(reader, records, bound_px) for reader in READERS]
 
 
 def _try(reader: Reader, records: Mapping[str, bytes], bound_px: float | None) -> Tried:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow tells of processors that are not there
     remarks = reader.remarks
     if bound_px is not None and bound_px != 20 and "MediaPipe" in reader.name:
         remarks = (*remarks, f"so its flow is too {'small' if bound_px > 20 else 'large'}: the bound is {bound_px:g}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,3 +26,12 @@ def test_a_batch_is_shown_with_every_stream_that_there_is(
 def test_what_is_not_there_is_a_bad_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["nothing", "--data_dir", str(tmp_path)]) == 2
     assert "no data set 'nothing'" in capsys.readouterr().err
+
+
+def test_help_and_tensorflow_say_nothing_of_the_machine() -> None:
+    code = "import sys; from tf_data.__main__ import main; main(['--help'])"
+    done = subprocess.run([sys.executable, "-X", "importtime", "-c", code], capture_output=True, text=True, check=True)
+    assert "(default: train)" in done.stdout
+    assert "tensorflow" not in done.stderr
+    code = "from tf_data.quiet import load_tensorflow; load_tensorflow(); import tensorflow"
+    assert not subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stderr
