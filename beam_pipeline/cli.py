@@ -100,7 +100,10 @@ def _parser() -> argparse.ArgumentParser:
         _add_data_set(command)
         command.add_argument("--limit", type=_positive, metavar="N", help="only N clips of each split: the way to try")
         command.add_argument(
-            "--retry", choices=["transient", "permanent"], default="transient", help="what of earlier failures to try"
+            "--retry",
+            choices=["transient", "permanent"],
+            default="transient",
+            help="what of earlier failures to try (default: transient)",
         )
         command.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 

@@ -48,6 +48,12 @@ class ClipError(Exception):
         self.detail = detail
 
 
+def too_short(duration_s: float, min_duration_s: float, more: str = "") -> ClipError:
+    """Returns the failure of a clip with less footage than `encode.min_duration_s`; `more`: what else is to be told."""
+    detail = f"{duration_s:.2f} s of footage, less than encode.min_duration_s: {min_duration_s:g}"
+    return ClipError("too_short", detail + (f"; {more}" if more else ""))
+
+
 @dataclass(frozen=True, slots=True)
 class Clip:
     """One clip that an annotation list asks for: [start_us, end_us) microseconds of a video, and its label.

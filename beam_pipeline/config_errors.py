@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import typing
 from fractions import Fraction
 from typing import Annotated, Any, Literal
@@ -37,7 +38,9 @@ def explain(root: type, error: Any) -> str:
     got = error["input"]
     if location[-1] == "[key]":
         return f"{'.'.join(keys[:-1])} must have texts for keys, got {got!r}: put it in quotes"
-    return f"{key} must be {allowed}, got {float(got) if isinstance(got, Fraction) else got!r}"
+    if isinstance(got, Fraction):
+        got = float(got)
+    return f"{key} must be {allowed}, got {json.dumps(got) if got is None or isinstance(got, bool) else repr(got)}"
 
 
 def _is_union_member(part: str) -> bool:

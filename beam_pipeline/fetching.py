@@ -17,7 +17,7 @@ from typing import Any
 
 from beam_pipeline import files
 from beam_pipeline.annotations import Row, merge
-from beam_pipeline.clips import REASONS, Clip, ClipError, shard_of, utc_now
+from beam_pipeline.clips import REASONS, Clip, ClipError, shard_of, too_short, utc_now
 from beam_pipeline.heartbeat import BEAT_INTERVAL_S, REMOTE_STATE_INTERVAL_S, STATE_INTERVAL_S, beating
 from beam_pipeline.job import Job, RunError, writing_to
 from beam_pipeline.ledger import (
@@ -162,8 +162,7 @@ class FetchLedger:
             source_uri=self._job.path_of(file) if file else "",
         )
         if not isinstance(outcome, ClipError) and outcome.duration_s < self._job.media.encode.min_duration_s:
-            least_s = self._job.media.encode.min_duration_s
-            outcome = ClipError("too_short", f"{outcome.duration_s:.2f} s of footage, less than {least_s:g} s")
+            outcome = too_short(outcome.duration_s, self._job.media.encode.min_duration_s)
         if isinstance(outcome, ClipError):
             transient = REASONS[outcome.reason]
             failed = replace(row, status="failed", reason=outcome.reason, transient=transient, detail=outcome.detail)

@@ -92,10 +92,15 @@ def _differences(there: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     if flat_there.get("flow.storage") == flat_wanted.get("flow.storage") == "png":
         del keys["flow.quality"]  # it is JPEG's
     return labels + [
-        f"{key} was {flat_there.get(key)}, is {flat_wanted.get(key)}"
+        f"{key} was {_shown(flat_there.get(key))}, is {_shown(flat_wanted.get(key))}"
         for key in keys
         if flat_there.get(key) != flat_wanted.get(key)
     ]
+
+
+def _shown(value: Any) -> str:
+    """Returns a value as a configuration has it."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _flatten(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

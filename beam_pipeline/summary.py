@@ -83,7 +83,7 @@ class Summary:
                 counts += f", {waiting:,} not attempted"
             shards = "" if self.fetched else f"{plural(split.shards, 'shard')}, "
             lines.append(
-                f"  {split.split}: {split.asked:,} clips asked for, {counts}; {shards}{size_text(split.bytes)}"
+                f"  {split.split}: {plural(split.asked, 'clip')} asked for, {counts}; {shards}{size_text(split.bytes)}"
             )
             for reason, count in sorted(split.failed.items(), key=lambda item: (-item[1], item[0])):
                 again = "; a rerun tries them again" if REASONS[reason] else ""
@@ -130,8 +130,8 @@ class Summary:
 
 
 def plural(count: int, noun: str) -> str:
-    """Returns `1 shard` or `2 shards`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    """Returns `1 shard` or `2 shards`, `1 class` or `2 classes`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}{'es' if noun.endswith('s') else 's'}"
 
 
 def size_text(count: float) -> str:

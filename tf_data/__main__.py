@@ -44,8 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (DatasetNotFoundError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    classes = f"{len(info.label_names):,} classes" if info.label_names else "no labels"
-    print(f"{info.title} {arguments.split}: {info.num_examples:,} clips, {classes}")
+    classes = _counted(len(info.label_names), "class", "classes") if info.label_names else "no labels"
+    print(f"{info.title} {arguments.split}: {_counted(info.num_examples, 'clip', 'clips')}, {classes}")
     for batch in dataset.take(1):
         for key, value in batch.items():
             array = value.numpy()
@@ -56,6 +56,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
             print(f"  {key:<10} {value.dtype.name:<8} {tuple(array.shape)!s:<24} {told}")
     return 0
+
+
+def _counted(count: int, one: str, several: str) -> str:
+    return f"{count:,} {one if count == 1 else several}"
 
 
 if __name__ == "__main__":

@@ -81,8 +81,8 @@ class Diagnosis:
         for balance in self.balance:
             lines.append(
                 f"  {balance.split}: {balance.classes:,} with {balance.smallest:,} to {balance.largest:,} records, "
-                f"{balance.median:,.0f} in the middle; {balance.short:.1%} short, {balance.damaged:.1%} damaged, "
-                f"{balance.seconds:.3g} s in the middle"
+                f"median {balance.median:,.0f}; {balance.short:.1%} short, {balance.damaged:.1%} damaged, "
+                f"median length {balance.seconds:.3g} s"
             )
             if balance.thin:
                 some = ", ".join(map(repr, balance.thin[:5])) + (", …" if len(balance.thin) > 5 else "")

@@ -66,7 +66,7 @@ class Fingerprint:
             if not split.finished:
                 share, part = " so far", ", NOT FINISHED: it will have another digest"
             lines.append(
-                f"{split.split}: {plural(split.clips, 'clip')}{share}, {split.classes:,} classes, "
+                f"{split.split}: {plural(split.clips, 'clip')}{share}, {plural(split.classes, 'class')}, "
                 f"{split.hours:,.4g} hours{part}; blake2b {split.digest}"
             )
         return text_of([*lines, *self.settings, f"in all: blake2b {self.digest}"])

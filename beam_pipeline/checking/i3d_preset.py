@@ -191,8 +191,8 @@ def _no(value: Any) -> bool | None:
 
 def _extent(trimmed: Any, made: pa.Table) -> str:
     how = {True: "files of just the clip", False: "cut from whole videos", "whole": "all of each file"}
-    middle = float(np.median(made["duration_s"].to_numpy()))
-    return f"{how.get(trimmed, '?')}; {middle:.3g} s in the middle"
+    median = float(np.median(made["duration_s"].to_numpy()))
+    return f"{how.get(trimmed, '?')}; median {median:.3g} s"
 
 
 def _not_whole(trimmed: Any) -> bool | None:

@@ -26,7 +26,7 @@ import google_crc32c
 import numpy as np
 import simplejpeg
 
-from beam_pipeline.clips import Clip, ClipError
+from beam_pipeline.clips import Clip, ClipError, too_short
 from beam_pipeline.media.flow import FlowFrames, encode_levels
 from beam_pipeline.media.frame_names import series_of
 from beam_pipeline.media.jpegs import decode_luma
@@ -159,8 +159,7 @@ def read_folder(folder: FrameFolder, clip: Clip, settings: MediaSettings) -> tup
     found_s = len(reader.jpegs) / encode.fps
     duration_s = found_s if asked_s is None else min(found_s, asked_s)
     if duration_s < Fraction(encode.min_duration_s):
-        found = f"{float(duration_s):.2f} s of footage, less than {encode.min_duration_s:g} s"
-        raise ClipError("too_short", found + (f"; {damage}" if damage else ""))
+        raise too_short(float(duration_s), encode.min_duration_s, damage)
     short = asked_s is not None and asked_s - duration_s > 1 / (2 * encode.fps)
     return reader.frames(first / encode.fps, duration_s, short, damaged=bool(damage)), flow
 

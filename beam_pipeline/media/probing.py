@@ -8,7 +8,7 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from beam_pipeline.clips import Clip, ClipError
+from beam_pipeline.clips import Clip, ClipError, too_short
 from beam_pipeline.media.container import open_container
 from beam_pipeline.media.section_tag import section_of
 from beam_pipeline.media.settings import MediaSettings
@@ -68,7 +68,7 @@ def _check_duration(announced_s: Fraction, clip: Clip, settings: MediaSettings, 
             held = f"the file holds {float(announced_s):.2f} s of video"
             raise ClipError("too_large", f"{held}, more than {float(at_most_s):g} s")
     if found_s < Fraction(encode.min_duration_s):
-        raise ClipError("too_short", f"{float(found_s):.2f} s of footage, less than {encode.min_duration_s:g} s")
+        raise too_short(float(found_s), encode.min_duration_s)
     return found_s
 
 

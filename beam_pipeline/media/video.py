@@ -10,7 +10,7 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from beam_pipeline.clips import ClipError
+from beam_pipeline.clips import ClipError, too_short
 from beam_pipeline.media.deinterlacing import deinterlaced
 from beam_pipeline.media.jpegs import FrameEncoder, decode_luma
 from beam_pipeline.media.section_tag import SITINGS, section_of
@@ -171,8 +171,8 @@ def _read(
             raise ClipError("unreadable", f"decoding breaks before the clip begins{health.because}")
         raise ClipError("no_overlap", "the video ends before the clip begins")
     if encoder is None or duration_s < Fraction(encode.min_duration_s):
-        found = f"{_text(duration_s)} s of footage, less than {encode.min_duration_s:g} s"
-        raise ClipError("too_short", found + (f"; decoding breaks there{health.because}" if health.ended_early else ""))
+        damage = f"decoding breaks there{health.because}" if health.ended_early else ""
+        raise too_short(float(duration_s), encode.min_duration_s, damage)
     return Frames(
         jpegs=encoder.jpegs,
         luma=encoder.luma,

@@ -36,7 +36,7 @@ def as_text(plan: Plan, prices: PriceTable) -> str:
         lines.append(
             f"    visits          {duration_text(plan.fetch_s)} at source.requests_per_minute, wherever it runs"
         )
-    lines.append(f"    here            {_duration(plan.wall_s)} with {_es(plan.workers, 'decoding process')}")
+    lines.append(f"    here            {_duration(plan.wall_s)} with {plural(plan.workers, 'decoding process')}")
     lines += _elsewhere_lines(plan.elsewhere, prices)
     shards = [split for split in plan.splits if split.to_make and not split.shards_are_wrong]
     if shards:
@@ -54,7 +54,7 @@ def _source(plan: Plan) -> str:
 def _split_lines(split: SplitPlan) -> list[str]:
     missing = f", {split.missing:,} without a file" if split.missing else ""
     lines = [
-        f"  {split.split}: {plural(split.clips, 'clip')} of {_es(split.classes, 'class')}{missing}; "
+        f"  {split.split}: {plural(split.clips, 'clip')} of {plural(split.classes, 'class')}{missing}; "
         f"{plural(split.shards, 'shard')}"
     ]
     if split.to_make:
@@ -95,10 +95,6 @@ def _elsewhere_lines(elsewhere: Elsewhere, prices: PriceTable) -> list[str]:
         f"    dollars         {_usd(elsewhere.usd)} for these by the list prices of {prices.as_of} in {prices.region}, "
         f"and {elsewhere.storage_usd_month:,.2f} a month for records on gs://",
     ]
-
-
-def _es(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" + "es" * (count != 1)
 
 
 def _with_error(estimate: Estimate, unit: float, text: Callable[[float], str]) -> str:

@@ -53,10 +53,12 @@ def test_all_errors_at_once_each_with_key_value_and_range() -> None:
         "limits.wall_s=-1",
         "workers=some",
         "presett=i3d",
+        "version=null",
     )
     assert found == [
         "--set: splits.train.shards must be a whole number from 1 to 100000, got 0",
         "--set: source.trimmed must be true or false or whole, got 'maybe'",
+        "--set: version must be a text, got null",
         "--set: encode.fps must be a number or a fraction such as 30000/1001 above 0 to 240, got 'never'",
         "--set: encode.jpeg_quality must be a whole number from 1 to 100, got 950",
         "--set: flow.method must be tvl1 or tvl1_fast or dis or farneback or imported, got 'tv1'",

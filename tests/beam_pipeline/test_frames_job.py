@@ -204,7 +204,7 @@ def test_folders_and_videos_are_not_mixed_in_one_data_set(store: Path, made: Pat
         "source.trimmed=whole",
         f"flow={{method: dis, bound_px: {BOUND_PX}, storage: png}}",
     )
-    assert "source.kind was frames, is None" in run(store, made, *settings, status=2)
+    assert "source.kind was frames, is null" in run(store, made, *settings, status=2)
 
 
 @pytest.mark.parametrize(("command", "message"), [("fetch", "there is nothing to fetch"), ("prune", "yours to delete")])

@@ -18,6 +18,10 @@ def test_shards_that_stay_empty_are_told() -> None:
     assert EMPTY in text(asked=5, shards=8)
 
 
+def test_one_clip_is_not_clips() -> None:
+    assert "train: 1 clip asked for" in text(asked=1, shards=1)
+
+
 @pytest.mark.parametrize(("asked", "shards"), [(8, 8), (0, 1)])
 def test_as_many_shards_as_clips_and_a_single_one_are_right(asked: int, shards: int) -> None:
     assert "stay empty" not in text(asked, shards)

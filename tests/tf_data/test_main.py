@@ -19,6 +19,7 @@ def test_a_batch_is_shown_with_every_stream_that_there_is(
     data_dir = make_dataset([FakeClip("first", num_frames=70, height=256, width=264), FakeClip("second")])
     assert main(["fake", "--data_dir", str(data_dir), "--batch_size", "1"]) == 0
     shown = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert shown["fake:1.0.0"].startswith("fake:1.0.0 train: 2 clips, ")
     assert {"fake:1.0.0", "rgb", "label", "clip_id"} <= shown.keys()
     assert "(1, 64, 224, 224, 3)" in shown["rgb"]
 

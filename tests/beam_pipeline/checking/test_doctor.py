@@ -52,7 +52,7 @@ def test_each_item_of_i3d_is_told(made: Path, capsys: pytest.CaptureFixture[str]
     assert found["shorter side, pixels"] == ("no", "32")
     assert found["resizing"] == ("yes", "area")
     assert found["frames' compression"] == ("unknown", "JPEG, quality 95")
-    assert found["extent"] == ("yes", "files of just the clip; 1 s in the middle")
+    assert found["extent"] == ("yes", "files of just the clip; median 1 s")
     assert found["flow's method"] == ("no", "dis")
     assert found["its bound, pixels"] == ("no", "10")
     assert found["their rounding"] == ("unknown", "nearest")

@@ -264,7 +264,7 @@ def test_too_little_before_the_damage_says_both(folder: Path) -> None:
     cut_short(folder / "img_00003.jpg")
     why, detail = reason(folder, min_duration_s=1)
     assert why == "too_short"
-    assert detail.startswith("0.30 s of footage, less than 1 s; img_00003.jpg is damaged")
+    assert detail.startswith("0.30 s of footage, less than encode.min_duration_s: 1; img_00003.jpg is damaged")
 
 
 # -- What can't be a clip ---------------------------------------------------------------------------------------------
