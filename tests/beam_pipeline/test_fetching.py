@@ -402,7 +402,7 @@ def test_a_shorter_list_is_all_that_is_asked_for(place: Place) -> None:
 
 def test_a_limited_run_after_a_whole_one_leaves_status_sound(place: Place) -> None:
     place.run()
-    place.run("--limit", "3", status=3)
+    place.run("--limit", "3")
     assert f"train: {len(CLIPS)} of {len(CLIPS)} (100.0%)" in place.call("status").stdout
 
 
