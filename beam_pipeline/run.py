@@ -345,9 +345,10 @@ def _remove_unfinished(job: Job) -> None:
 
 def _lacks_of_limit(job: Job, split: str, found: Scan) -> bool:
     """Whether a limit left clips out that no earlier run had made either."""
+    if not job.is_limited(split):
+        return False
     info = _info(job, split)
-    is_whole = info.get("complete") and info["num_asked"] >= found.asked + found.beyond_limit
-    return job.is_limited(split) and not is_whole
+    return not info.get("complete") or info["num_asked"] < found.asked + found.beyond_limit
 
 
 def _info(job: Job, split: str) -> dict[str, Any]:

@@ -55,7 +55,8 @@ def padded(width: int) -> int:
 @functools.cache
 def _multiplies_and_adds_at_once() -> bool:
     """Whether code is generated for a processor with fused multiply-add: x86-64 of 2013 and later, any of ARM."""
-    chosen = config.CPU_FEATURES  # type: ignore[attr-defined] # NUMBA_CPU_FEATURES; None: what this machine has
+    # What NUMBA_CPU_FEATURES says; None: what this machine has.
+    chosen = config.CPU_FEATURES  # type: ignore[attr-defined]  # numba sets it when it is loaded
     return not _X86 or "+fma" in (binding.get_host_cpu_features().flatten() if chosen is None else chosen).split(",")
 
 
