@@ -13,9 +13,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from beam_pipeline.errors import NoSummary, RequestError, RunError
 from beam_pipeline.inspecting import DEFAULT_PREVIEWS
 from beam_pipeline.planning import DEFAULT_SAMPLE
-from beam_pipeline.terminal import EXIT_FAILED, EXIT_STOPPED, fail
+from beam_pipeline.terminal import EXIT_FAILED, EXIT_STOPPED, EXIT_USAGE, fail
 from tf_data import contract
 
 # Each has a `main(arguments, beam_args)` that returns the exit status; it is loaded when its command is to run.
@@ -56,6 +57,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         status: int = importlib.import_module(_MODULE_OF[arguments.command]).main(arguments, rest)
         sys.stdout.flush()
         return status
+    except RequestError as error:
+        return fail(str(error), EXIT_USAGE)
+    except RunError as error:
+        return fail(str(error), EXIT_FAILED)
+    except NoSummary as ended:
+        print(ended, file=sys.stderr)
+        return ended.exit_status
     except KeyboardInterrupt:
         print("stopped; run the same command again to go on", file=sys.stderr)
         return EXIT_STOPPED
@@ -66,7 +74,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         if not is_of_store(error):
             raise
-        return fail(" ".join(str(error).split()), EXIT_FAILED)  # a disk or a store that a command only reads
+        if isinstance(error, OSError) and error.filename:
+            return fail(f"{error.filename}: {error.strerror or error}", EXIT_FAILED)
+        return fail(" ".join(str(error).split()), EXIT_FAILED)
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -8,7 +8,7 @@ import importlib.resources
 from collections.abc import Iterator
 from importlib.resources.abc import Traversable
 
-from beam_pipeline.job import RunError
+from beam_pipeline.errors import RunError
 
 
 @functools.cache

@@ -11,8 +11,10 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Interval, MinLen
 
+from beam_pipeline.errors import RequestError
 
-class ConfigError(Exception):
+
+class ConfigError(RequestError):
     """A configuration that can't be used: one line for each thing that is wrong, with the key and what is allowed."""
 
 

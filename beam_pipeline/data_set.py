@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from beam_pipeline import files
+from beam_pipeline.errors import RequestError
 from beam_pipeline.json_files import read_object
 from beam_pipeline.ledger import (
     SCHEMA,
@@ -52,7 +53,7 @@ _SETTINGS_RE = re.compile(r"settings-(?P<split>\w+)\.json")
 _INFO_RE = re.compile(r"info-(?P<split>\w+)\.json")
 
 
-class DataSetError(Exception):
+class DataSetError(RequestError):
     """What was to be looked at is no data set, or what it says of itself is damaged."""
 
 

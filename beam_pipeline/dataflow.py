@@ -20,25 +20,13 @@ from apache_beam.runners.runner import PipelineState
 
 from beam_pipeline import files
 from beam_pipeline.config import ConfigError
-from beam_pipeline.job import Job, RunError
+from beam_pipeline.errors import NoSummary, RunError
+from beam_pipeline.job import Job
 from beam_pipeline.pool import stopping
 from beam_pipeline.status import read_status
 
 _POLL_S = 0.5
 _GO_ON = "run the same command again to go on"
-
-
-class NoSummary(Exception):  # noqa: N818 - nothing went wrong
-    """A run that ends here without knowing what became of its clips, as it should: the message says what to do next.
-
-    Args:
-      message: for people.
-      exit_status: of the command line.
-    """
-
-    def __init__(self, message: str, exit_status: int):
-        super().__init__(message)
-        self.exit_status = exit_status
 
 
 class JobFailed(Exception):  # noqa: N818 - as engines say

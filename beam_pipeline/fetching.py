@@ -18,8 +18,9 @@ from typing import Any
 from beam_pipeline import files
 from beam_pipeline.annotations import Row, merge
 from beam_pipeline.clips import REASONS, Clip, ClipError, shard_of, too_short, utc_now
+from beam_pipeline.errors import RunError
 from beam_pipeline.heartbeat import BEAT_INTERVAL_S, REMOTE_STATE_INTERVAL_S, STATE_INTERVAL_S, beating
-from beam_pipeline.job import Job, RunError, writing_to
+from beam_pipeline.job import Job, writing_to
 from beam_pipeline.ledger import (
     LedgerRow,
     ShardState,

@@ -6,9 +6,9 @@ import argparse
 from collections.abc import Sequence
 
 from beam_pipeline import files
-from beam_pipeline.annotations import AnnotationError
+from beam_pipeline.errors import RequestError
 from beam_pipeline.filtering import filter_annotations
-from beam_pipeline.terminal import EXIT_OK, EXIT_USAGE, fail
+from beam_pipeline.terminal import EXIT_OK
 
 
 def main(arguments: argparse.Namespace, _: Sequence[str]) -> int:
@@ -16,8 +16,8 @@ def main(arguments: argparse.Namespace, _: Sequence[str]) -> int:
     try:
         replaced = files.size(arguments.annotations_out) is not None
         counts = filter_annotations(arguments.class_list, arguments.annotations_in, arguments.annotations_out)
-    except (AnnotationError, ValueError, OSError) as error:
-        return fail(str(error), EXIT_USAGE)
+    except (ValueError, OSError) as error:
+        raise RequestError(str(error)) from error
     for name, kept in sorted(counts.kept_by_class.items()):
         print(f"{kept:>9,} {name}")
     instead = ", in place of what was there" if replaced else ""

@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from beam_pipeline import files
-from beam_pipeline.job import Job, RunError, writing_to
+from beam_pipeline.errors import RunError
+from beam_pipeline.job import Job, writing_to
 from beam_pipeline.json_files import read_object
 from beam_pipeline.ledger import SCHEMA, LedgerRow, ShardState, StateRow, read_state, state_path, table
 from beam_pipeline.media.settings import Flow, MediaSettings

@@ -10,15 +10,12 @@ from typing import Any
 from beam_pipeline import files
 from beam_pipeline.annotations import Selection
 from beam_pipeline.config import Limits
+from beam_pipeline.errors import RunError
 from beam_pipeline.media.settings import MediaSettings
 from beam_pipeline.object_stores import is_of_store
 from beam_pipeline.sources.archives import Archive
 from beam_pipeline.sources.settings import Source
 from beam_pipeline.store import FETCH_DIR, StoredFile
-
-
-class RunError(Exception):
-    """What is wrong with the run and not with a clip: it stops the job, and the message says what to do."""
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from beam_pipeline import files
-from beam_pipeline.job import RunError
+from beam_pipeline.errors import RunError
 
 LOCK_FILE = "lock"
 

@@ -29,6 +29,7 @@ from typing import Any, Protocol, TypeVar
 from pebble import ProcessExpired, ProcessPool
 
 from beam_pipeline.clips import ClipError
+from beam_pipeline.errors import RunError
 
 Key = TypeVar("Key")
 _PR_SET_PDEATHSIG = 1
@@ -50,7 +51,7 @@ stopping = threading.Event()
 """Set when the run is to end early: what is in flight is dropped, what remains is `not_attempted`."""
 
 
-class PoolError(Exception):
+class PoolError(RunError):
     """The pool itself can't work, whatever the clip: the run must stop."""
 
 

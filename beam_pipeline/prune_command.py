@@ -6,24 +6,16 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from beam_pipeline.config import ConfigError, chosen_splits, load_config
-from beam_pipeline.job import RunError
+from beam_pipeline.command_options import asked_config
+from beam_pipeline.config import chosen_splits
 from beam_pipeline.run import prune_store
-from beam_pipeline.store import StoreError
-from beam_pipeline.terminal import EXIT_FAILED, EXIT_OK, EXIT_USAGE, fail, nothing_asked
+from beam_pipeline.terminal import EXIT_FAILED, EXIT_OK
 
 
 def main(arguments: argparse.Namespace, _: Sequence[str]) -> int:
     """Prunes a store and prints what was deleted and which shards are wrong; returns the exit status."""
-    if nothing := nothing_asked("which data set?", arguments):
-        return fail(nothing, EXIT_USAGE)
-    try:
-        config = load_config(arguments.config, arguments.settings, arguments.data_dir)
-        pruned = prune_store(config, chosen_splits(config, arguments.split))
-    except (ConfigError, StoreError) as error:
-        return fail(str(error), EXIT_USAGE)
-    except RunError as error:
-        return fail(str(error), EXIT_FAILED)
+    config = asked_config("which data set?", arguments)
+    pruned = prune_store(config, chosen_splits(config, arguments.split))
     for problem in pruned.problems:
         print(problem, file=sys.stderr)
     print(pruned.as_text())

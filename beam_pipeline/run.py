@@ -26,11 +26,12 @@ from beam_pipeline import dataflow, engines, files
 from beam_pipeline.annotations import AnnotationError, Scan, Selection, scan
 from beam_pipeline.code_digest import code_digest
 from beam_pipeline.config import Config, ConfigError, chosen_splits
-from beam_pipeline.dataflow import JobFailed, NoSummary
+from beam_pipeline.dataflow import JobFailed
 from beam_pipeline.downloads import DownloadError, cached
+from beam_pipeline.errors import NoSummary, RunError
 from beam_pipeline.fetching import reshard
 from beam_pipeline.fingerprint import settle_settings
-from beam_pipeline.job import Job, RunError, writing_to
+from beam_pipeline.job import Job, writing_to
 from beam_pipeline.labels import check_classes, read_class_list, read_label_list, shipped_labels
 from beam_pipeline.ledger import read_state
 from beam_pipeline.locks import LOCK_FILE, read_by_many, written_by_one

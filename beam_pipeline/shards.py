@@ -10,9 +10,10 @@ from beam_pipeline import files
 from beam_pipeline.annotations import Row, merge
 from beam_pipeline.budgets import budget
 from beam_pipeline.clips import REASONS, Clip, ClipError, utc_now
+from beam_pipeline.errors import RunError
 from beam_pipeline.fetching import fetch_ledger, obtained
 from beam_pipeline.heartbeat import beating
-from beam_pipeline.job import Job, RunError, writing_to
+from beam_pipeline.job import Job, writing_to
 from beam_pipeline.ledger import LedgerRow, ShardState, StateRow, asked_row, read_state, state_path
 from beam_pipeline.media.process import run_clip_task
 from beam_pipeline.media.task import ClipTask, EncodedClip, FileError

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from beam_pipeline.clips import VIDEO_ID_RE, Clip
+from beam_pipeline.errors import RequestError
 from beam_pipeline.media.frame_names import series_of
 
 _log = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ FETCH_DIR = ".fetch"
 """Of a store: what sources keep there, unfinished files and the record of what was fetched; no clips."""
 
 
-class StoreError(Exception):
+class StoreError(RequestError):
     """A store that is not there or can't be listed."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from beam_pipeline.clips import ClipError
-from beam_pipeline.job import RunError
+from beam_pipeline.errors import RunError
 from beam_pipeline.media.task import UnreadFileError
 from beam_pipeline.pool import Key, Pool, Task
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_STOPPED = 0, 1, 2, 3
@@ -19,10 +18,3 @@ def shown(text: str) -> str:
     return "".join(
         char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode() for char in text
     )
-
-
-def nothing_asked(question: str, arguments: argparse.Namespace) -> str:
-    """Returns a question, with the way to answer it, where a command line says nothing of a configuration."""
-    if arguments.config or arguments.settings:
-        return ""
-    return f"{question} Give --config FILE, as in --config configs/k400.yaml"

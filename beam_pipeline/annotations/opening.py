@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from beam_pipeline import files
 from beam_pipeline.clips import VIDEO_ID_RE
+from beam_pipeline.errors import RequestError
 from beam_pipeline.object_stores import is_of_store
 
 BOM = "\ufeff"
@@ -26,7 +27,7 @@ EXPECTED = (
 )
 
 
-class AnnotationError(Exception):
+class AnnotationError(RequestError):
     """A file that can't be read or is no annotation list; names the file, what was found and what is expected."""
 
 

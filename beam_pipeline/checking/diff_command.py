@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from beam_pipeline.beam_options import reads_data_sets
 from beam_pipeline.checking.diffing import diff
+from beam_pipeline.command_options import reads_data_sets
 from beam_pipeline.terminal import EXIT_FAILED, EXIT_OK, shown
 
 

@@ -122,7 +122,7 @@ class Diff:
 
     def _more_of(self, kind: str) -> str:
         if kind == "bytes":
-            return ": of flow or sound, of compression, of labels' indices; in nothing above"
+            return ": in flow, sound, compression or label index, and nothing of the above"
         failed = {"only_a": self.failed[1], "only_b": self.failed[0]}.get(kind)
         return f", {failed:,} of which failed in {'B' if kind == 'only_a' else 'A'}" if failed else ""
 

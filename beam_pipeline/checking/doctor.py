@@ -79,10 +79,11 @@ class Diagnosis:
             lines.append(f"  {mark:<8}{item.name}: {item.found}{original}")
         lines += ["", "Classes"]
         for balance in self.balance:
+            of_each = f"{balance.smallest:,} to " if balance.smallest < balance.largest else ""
             lines.append(
-                f"  {balance.split}: {balance.classes:,} with {balance.smallest:,} to {balance.largest:,} records, "
-                f"median {balance.median:,.0f}; {balance.short:.1%} short, {balance.damaged:.1%} damaged, "
-                f"median length {balance.seconds:.3g} s"
+                f"  {balance.split}: {plural(balance.classes, 'class')} with {of_each}"
+                f"{plural(balance.largest, 'record')}, median {balance.median:,.0f}; {balance.short:.1%} short, "
+                f"{balance.damaged:.1%} damaged, median length {balance.seconds:.3g} s"
             )
             if balance.thin:
                 some = ", ".join(map(repr, balance.thin[:5])) + (", …" if len(balance.thin) > 5 else "")

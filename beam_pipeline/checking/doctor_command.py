@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from beam_pipeline.beam_options import reads_data_sets
 from beam_pipeline.checking.doctor import diagnose
+from beam_pipeline.command_options import reads_data_sets
 from beam_pipeline.terminal import EXIT_FAILED, EXIT_OK, shown
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from beam_pipeline.terminal import shown
+
 
 def text_of(lines: Iterable[str]) -> str:
     """Joins lines, each of which stays one, with nothing in it that a terminal obeys."""
@@ -12,4 +14,4 @@ def text_of(lines: Iterable[str]) -> str:
 
 def one_line(text: str) -> str:
     r"""Returns text with escapes (`\n`, `\x1b`) for what is not printable."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return shown(text).replace("\n", r"\n")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import functools
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,50 +12,42 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
 from beam_pipeline import dataflow, engines, files
-from beam_pipeline.beam_options import unknown_options
 from beam_pipeline.checking import verify_graph
 from beam_pipeline.checking.consistency import FoundShard
 from beam_pipeline.checking.image_check import Frames
 from beam_pipeline.checking.marking import mark
 from beam_pipeline.checking.opened_split import OpenedSplit
 from beam_pipeline.checking.verify_process import prepare_verifier
-from beam_pipeline.checking.verifying import Verified, VerifyError, pool_reader, verify
-from beam_pipeline.config import ConfigError, chosen_splits, load_config
-from beam_pipeline.data_set import DataSetError, data_sets_in
-from beam_pipeline.dataflow import JobFailed, NoSummary
-from beam_pipeline.job import RunError, writing_to
+from beam_pipeline.checking.verifying import Verified, pool_reader, verify
+from beam_pipeline.command_options import check_options
+from beam_pipeline.config import chosen_splits, load_config
+from beam_pipeline.data_set import data_sets_in
+from beam_pipeline.dataflow import JobFailed
+from beam_pipeline.errors import RequestError, RunError
+from beam_pipeline.job import writing_to
 from beam_pipeline.locks import not_written, written_by_one
 from beam_pipeline.media.process import use_store_options
-from beam_pipeline.pool import ChildPool, PoolError
-from beam_pipeline.terminal import EXIT_FAILED, EXIT_OK, EXIT_USAGE, fail, shown
+from beam_pipeline.pool import ChildPool
+from beam_pipeline.terminal import EXIT_FAILED, EXIT_OK, shown
 from tf_data import contract
 
 
 def main(arguments: argparse.Namespace, beam_args: Sequence[str]) -> int:
     """Prints what is found of each data set; returns the exit status."""
     if bool(arguments.folders) == bool(arguments.config or arguments.settings):
-        return fail("what is to be verified? Give folders of data sets, or --config FILE", EXIT_USAGE)
+        raise RequestError("what is to be verified? Give folders of data sets, or --config FILE")
+    folders, splits = arguments.folders, arguments.split
+    if not folders:
+        config = load_config(arguments.config, arguments.settings, arguments.data_dir)
+        folders, splits = [config.version_dir], splits and chosen_splits(config, splits)
+        of_config = [word for word in config.beam_arguments if not word.startswith("--runner=")]  # a run's
+        beam_args = [*of_config, *beam_args]
+    check_options(beam_args, arguments.parser)
     right = True
-    try:
-        folders, splits = arguments.folders, arguments.split
-        if not folders:
-            config = load_config(arguments.config, arguments.settings, arguments.data_dir)
-            folders, splits = [config.version_dir], splits and chosen_splits(config, splits)
-            of_config = [word for word in config.beam_arguments if not word.startswith("--runner=")]  # a run's
-            beam_args = [*of_config, *beam_args]
-        if unknown := unknown_options(beam_args, arguments.parser):
-            return fail(unknown, EXIT_USAGE)
-        how = {"frames": arguments.frames, "report": arguments.report}
-        for verified in verify_data_sets(folders, splits, arguments.mark, beam_args, **how):
-            print(verified.as_json() if arguments.json else shown(verified.as_text()))
-            right = right and not verified.problems
-    except (ConfigError, DataSetError, VerifyError) as error:
-        return fail(str(error), EXIT_USAGE)
-    except RunError as error:
-        return fail(str(error), EXIT_FAILED)
-    except NoSummary as ended:
-        print(ended, file=sys.stderr)
-        return ended.exit_status
+    how = {"frames": arguments.frames, "report": arguments.report}
+    for verified in verify_data_sets(folders, splits, arguments.mark, beam_args, **how):
+        print(verified.as_json() if arguments.json else shown(verified.as_text()))
+        right = right and not verified.problems
     return EXIT_OK if right else EXIT_FAILED
 
 
@@ -80,7 +71,7 @@ def verify_data_sets(
       report: a file for what a runner's workers find; it needs one.
 
     Raises:
-      VerifyError: there is no data set, or not such a split of it, or the workers can't reach it.
+      RequestError: there is no data set, or not such a split of it, or the workers can't reach it.
       RunError: a run is at work there, the job failed, or what is broken can't be marked.
       NoSummary: the job was left to Dataflow, or cancelled there.
     """
@@ -107,29 +98,26 @@ def verify_data_sets(
 def _check_request(directories: Sequence[str], runner: str | None, report: str | None) -> None:
     if runner in engines.LOCAL_RUNNERS:
         if report:
-            raise VerifyError("--report is for the workers of a --runner; --json tells it here")
+            raise RequestError("--report is for the workers of a --runner; --json tells it here")
         return
     if not report or len(directories) > 1:
-        raise VerifyError(f"--runner={runner} needs --report FILE, where its workers can write, and one data set")
+        raise RequestError(f"--runner={runner} needs --report FILE, where its workers can write, and one data set")
     if runner == "DataflowRunner" and (local := [path for path in (*directories, report) if files.is_local(path)]):
-        raise VerifyError(f"{local[0]}: is on this machine, where Dataflow's workers can't reach it: put it on gs://")
+        raise RequestError(f"{local[0]}: is on this machine, where Dataflow's workers can't reach it: put it on gs://")
     try:
         if files.size(report) is not None:
             verify_graph.read_report(report)
     except ValueError as error:
-        raise VerifyError(f"--report: would take the place of {error}; name another file") from error
+        raise RequestError(f"--report: would take the place of {error}; name another file") from error
 
 
 def _verify_here(directory: str, splits: Sequence[str], options: dict[str, Any], frames: Frames) -> Verified:
     prepare = functools.partial(prepare_verifier, None if files.is_local(directory) else options)
+    pool = ChildPool(len(os.sched_getaffinity(0)), None, prepare)
     try:
-        pool = ChildPool(len(os.sched_getaffinity(0)), None, prepare)
-        try:
-            return verify(directory, splits, pool_reader(pool), frames)
-        finally:
-            pool.close()
-    except PoolError as error:
-        raise RunError(str(error)) from error
+        return verify(directory, splits, pool_reader(pool), frames)
+    finally:
+        pool.close()
 
 
 def _read_by_workers(

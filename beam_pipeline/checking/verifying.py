@@ -19,6 +19,7 @@ from beam_pipeline.checking.opened_split import Claims, OpenedSplit, check_shard
 from beam_pipeline.checking.shard_check import Problem
 from beam_pipeline.clips import ClipError
 from beam_pipeline.data_set import splits_in
+from beam_pipeline.errors import RequestError
 from beam_pipeline.pool import Pool, Task
 from beam_pipeline.summary import plural, size_text
 from tf_data import contract
@@ -28,10 +29,6 @@ _SHOWN = 20  # problems of one file
 
 ReadShards = Callable[[Sequence[OpenedSplit], Frames], Iterable[tuple[str, FoundShard]]]
 """Reads all shards of some splits, in their order; yields what it finds of each, with the split's name."""
-
-
-class VerifyError(Exception):
-    """What was to be verified is no data set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +84,13 @@ def verify(directory: str, splits: Sequence[str], read: ReadShards, frames: Fram
       frames: which images are decoded.
 
     Raises:
-      VerifyError: a split is not there.
+      RequestError: a split is not there.
       Exception: what `read` raises where it can't work.
     """
     there = splits_in(directory)
     for split in splits:
         if split not in there:
-            raise VerifyError(f"{directory}: there is no split {split}, only {', '.join(there)}")
+            raise RequestError(f"{directory}: there is no split {split}, only {', '.join(there)}")
     opened = [open_split(directory, split) for split in there]
     chosen = [each for each in opened if not splits or each.described.split in splits]
     by_split: dict[str, list[FoundShard]] = {each.described.split: [] for each in chosen}

@@ -19,7 +19,7 @@ from beam_pipeline.viewing.sheet_command import CLIPS_A_PAGE, Choice, write_shee
 def main(arguments: argparse.Namespace, _: Sequence[str]) -> int:
     """Does in one go what a user does step by step, saying each step; returns the exit status."""
     folder = Path(arguments.out).absolute()
-    print(f"1. A mini-Kinetics: short clips of moving shapes with sound, in {_shown(folder)}")
+    print(f"1. A mini-Kinetics: short clips of moving shapes with sound, in {_from_here(folder)}")
     made = make_mini_kinetics(folder)
 
     print("2. The job: frames, optical flow and sound of every clip to TFRecords")
@@ -46,9 +46,9 @@ def main(arguments: argparse.Namespace, _: Sequence[str]) -> int:
     title = "What the records hold: frames, optical flow and sound"
     choice = Choice(splits=["train"], limit=CLIPS_A_PAGE)
     (picture,) = write_sheets(config.version_dir, folder / "contact_sheet.png", choice, title=title, overwrite=True)
-    print(f"\n4. A picture of what is in the records: {_shown(picture)}")
+    print(f"\n4. A picture of what is in the records: {_from_here(picture)}")
     return 0
 
 
-def _shown(path: Path) -> str:
+def _from_here(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

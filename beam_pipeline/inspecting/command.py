@@ -10,36 +10,32 @@ from pathlib import Path
 from tqdm import tqdm
 
 from beam_pipeline import files
-from beam_pipeline.beam_options import reads_data_sets
+from beam_pipeline.command_options import reads_data_sets
+from beam_pipeline.errors import RequestError
 from beam_pipeline.inspecting import DEFAULT_PREVIEWS
 from beam_pipeline.inspecting.rows import read_rows
 from beam_pipeline.inspecting.server import make_server
-from beam_pipeline.inspecting.site import SiteError, check_folder, write_site
-from beam_pipeline.terminal import EXIT_FAILED, EXIT_OK, EXIT_USAGE, fail, shown
+from beam_pipeline.inspecting.site import check_folder, write_site
+from beam_pipeline.terminal import EXIT_OK, shown
 
 
 def main(arguments: argparse.Namespace, beam_args: Sequence[str]) -> int:
     """Writes or serves a data set's page; returns the exit status."""
     previews, overwrite = arguments.previews, arguments.overwrite
     if arguments.out is None and (overwrite or previews is not None):
-        return fail(f"--{'overwrite' if overwrite else 'previews'} is of --out DIR, which is not there", EXIT_USAGE)
+        raise RequestError(f"--{'overwrite' if overwrite else 'previews'} is of --out DIR, which is not there")
     return _show(arguments, beam_args)
 
 
 @reads_data_sets
 def _show(arguments: argparse.Namespace) -> int:
     folder, splits, out = arguments.folder, arguments.split, arguments.out
-    try:
-        if out is None:
-            serve(folder, splits, arguments.serve)
-        else:
-            previews = DEFAULT_PREVIEWS if arguments.previews is None else arguments.previews
-            page = inspect_to_files(folder, splits, out, previews, arguments.overwrite)
-            print(shown(f"{page}: open it in a browser"))
-    except SiteError as error:
-        return fail(str(error), EXIT_USAGE)
-    except OSError as error:
-        return fail(f"{error.filename or folder}: {error.strerror or error}", EXIT_FAILED)
+    if out is None:
+        serve(folder, splits, arguments.serve)
+    else:
+        previews = DEFAULT_PREVIEWS if arguments.previews is None else arguments.previews
+        page = inspect_to_files(folder, splits, out, previews, arguments.overwrite)
+        print(shown(f"{page}: open it in a browser"))
     return EXIT_OK
 
 
@@ -48,11 +44,11 @@ def inspect_to_files(folder: str, splits: Sequence[str], out: str, num_previews:
 
     Raises:
       DataSetError: there is no such data set or split, or it is damaged.
-      SiteError: the folder can't be written to.
+      RequestError: the folder can't be written to.
       OSError: something can't be read or written.
     """
     if not files.is_local(out):
-        raise SiteError(f"--out {out}: must be a folder of this machine, from which it can be copied anywhere")
+        raise RequestError(f"--out {out}: must be a folder of this machine, from which it can be copied anywhere")
     check_folder(Path(out), overwrite)
     rows = read_rows(folder, splits)
     total = min(num_previews, sum(int(split.written.sum()) for split in rows))

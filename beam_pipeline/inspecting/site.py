@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from beam_pipeline.clips import ClipError
+from beam_pipeline.errors import RequestError
 from beam_pipeline.inspecting.page import ASSETS, as_script, asset, render_page, summaries_of, summary_script
 from beam_pipeline.inspecting.previews import (
     describe_clip,
@@ -30,10 +31,6 @@ PART_SIZE = 16_384  # rows: about a megabyte
 _OF_A_PAGE_RE = re.compile(
     r"index\.html|assets/[\w.]+\.(css|js|png)|data/summary\.js|data/\w+/part-\d+\.js|clips/\w+/\d+\.(js|mp4|jpg)"
 )
-
-
-class SiteError(Exception):
-    """A folder that a page can't be written to."""
 
 
 def write_site(
@@ -56,7 +53,7 @@ def write_site(
       The file to open.
 
     Raises:
-      SiteError: something is there that may not be replaced.
+      RequestError: something is there that may not be replaced.
       OSError: it can't be written, or a shard can't be read.
     """
     chosen = choose_previews(splits, num_previews)
@@ -132,16 +129,18 @@ def _write_previews(rows: Rows, numbers: Sequence[int], folder: Path, on_preview
 
 
 def check_folder(folder: Path, overwrite: bool) -> None:
-    """Raises `SiteError` where something is in a folder that a page must not take the place of."""
+    """Raises `RequestError` where something is in a folder that a page must not take the place of."""
     if not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir())):
         return
     is_page = (folder / "index.html").is_file() and (folder / "data" / "summary.js").is_file()
     if not is_page:
-        raise SiteError(f"{folder}: is there, and is no page of this command's: name a folder that is not there")
+        raise RequestError(f"{folder}: is there, and is no page of this command's: name a folder that is not there")
     if stranger := next(_strangers(folder), None):
-        raise SiteError(f"{folder}: {stranger} is in it, which is no part of the page: move it, or name another folder")
+        raise RequestError(
+            f"{folder}: {stranger} is in it, which is no part of the page: move it, or name another folder"
+        )
     if not overwrite:
-        raise SiteError(f"{folder}: a page is there: name another folder, or --overwrite")
+        raise RequestError(f"{folder}: a page is there: name another folder, or --overwrite")
 
 
 def _strangers(folder: Path) -> Iterator[str]:

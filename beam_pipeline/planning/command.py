@@ -13,11 +13,10 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions, WorkerOptions
 
 from beam_pipeline import files
-from beam_pipeline.annotations import AnnotationError
-from beam_pipeline.beam_options import unknown_options
-from beam_pipeline.config import Config, ConfigError, chosen_splits, load_config
+from beam_pipeline.command_options import asked_config
+from beam_pipeline.config import Config, chosen_splits
 from beam_pipeline.engines import LOCAL_RUNNERS
-from beam_pipeline.job import Job, RunError
+from beam_pipeline.job import Job
 from beam_pipeline.planning import DEFAULT_SAMPLE, advice
 from beam_pipeline.planning.census import SplitCensus, take_census
 from beam_pipeline.planning.estimates import (
@@ -36,12 +35,10 @@ from beam_pipeline.planning.measuring import measure_sample
 from beam_pipeline.planning.prices import DEFAULT_MACHINE_TYPE, PriceTable, read_prices
 from beam_pipeline.planning.report import as_json, as_text
 from beam_pipeline.planning.typical import STORE_BYTES_PER_S, typical_clip
-from beam_pipeline.pool import PoolError
 from beam_pipeline.run import survey
 from beam_pipeline.status import read_status
-from beam_pipeline.store import StoreError
 from beam_pipeline.summary import plural
-from beam_pipeline.terminal import EXIT_FAILED, EXIT_OK, EXIT_USAGE, fail, nothing_asked
+from beam_pipeline.terminal import EXIT_OK
 
 _DEFAULT_MACHINES = 10
 _DEFAULT_DISK_GIB = 25.0  # Dataflow's, of a batch job that shuffles in its service
@@ -49,26 +46,17 @@ _DEFAULT_DISK_GIB = 25.0  # Dataflow's, of a batch job that shuffles in its serv
 
 def main(arguments: argparse.Namespace, beam_args: Sequence[str]) -> int:
     """Prints a plan; returns the exit status."""
-    if nothing := nothing_asked("what is to be planned?", arguments):
-        return fail(unknown_options(beam_args, arguments.parser) or nothing, EXIT_USAGE)
-    try:
-        config = load_config(arguments.config, arguments.settings, arguments.data_dir)
-        if unknown := unknown_options([*config.beam_arguments, *beam_args], arguments.parser):
-            return fail(unknown, EXIT_USAGE)
-        prices = read_prices(arguments.prices)
-        plan = make_plan(
-            config,
-            prices,
-            splits=arguments.split,
-            sample=arguments.sample,
-            workers=arguments.workers,
-            speed=arguments.speed,
-            beam_args=beam_args,
-        )
-    except (ConfigError, AnnotationError, StoreError) as error:
-        return fail(str(error), EXIT_USAGE)
-    except (RunError, PoolError) as error:
-        return fail(str(error), EXIT_FAILED)
+    config = asked_config("what is to be planned?", arguments, beam_args)
+    prices = read_prices(arguments.prices)
+    plan = make_plan(
+        config,
+        prices,
+        splits=arguments.split,
+        sample=arguments.sample,
+        workers=arguments.workers,
+        speed=arguments.speed,
+        beam_args=beam_args,
+    )
     print(as_json(plan) if arguments.json else as_text(plan, prices))
     return EXIT_OK
 

@@ -8,15 +8,16 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from beam_pipeline.beam_options import reads_data_sets
 from beam_pipeline.clips import ClipError
+from beam_pipeline.command_options import reads_data_sets
 from beam_pipeline.data_set import find_clip, open_data_set
-from beam_pipeline.terminal import EXIT_FAILED, EXIT_OK, EXIT_USAGE, fail, shown
+from beam_pipeline.errors import RequestError
+from beam_pipeline.terminal import EXIT_FAILED, EXIT_OK, fail, shown
 from beam_pipeline.viewing.clip_film import Layout, write_clip_film
 from beam_pipeline.viewing.clip_reading import read_clip
 from beam_pipeline.viewing.clip_record import ClipRecord
 from beam_pipeline.viewing.films import Form
-from beam_pipeline.viewing.new_files import RequestError, check_is_new, new_file
+from beam_pipeline.viewing.new_files import check_is_new, new_file
 
 FORMS: dict[str, Form] = {".mp4": "mp4", ".webm": "webm", ".gif": "gif"}
 
@@ -35,12 +36,8 @@ def main(arguments: argparse.Namespace) -> int:
             height=arguments.height,
             overwrite=arguments.overwrite,
         )
-    except RequestError as error:
-        return fail(str(error), EXIT_USAGE)
     except ClipError as error:
         return fail(error.detail, EXIT_FAILED)
-    except OSError as error:
-        return fail(f"{error.filename or arguments.out}: {error.strerror or error}", EXIT_FAILED)
     facts = f"{len(clip.frames)} frames at {float(clip.frame_rate):g}/s, {clip.duration_s:.2f} s"
     print(shown(f"{arguments.out}: {clip.label or 'no label'}, {facts}"))
     return EXIT_OK

@@ -12,10 +12,11 @@ import cv2
 from tqdm import tqdm
 
 from beam_pipeline.clips import ClipError
-from beam_pipeline.config import Config, ConfigError, load_config
+from beam_pipeline.config import Config, load_config
+from beam_pipeline.errors import RequestError
 from beam_pipeline.media.flo import write_flo
 from beam_pipeline.media.settings import MediaSettings
-from beam_pipeline.terminal import EXIT_FAILED, EXIT_OK, EXIT_USAGE, fail, shown
+from beam_pipeline.terminal import EXIT_FAILED, EXIT_OK, fail, shown
 from beam_pipeline.viewing.flow_clip import (
     FlowClip,
     Span,
@@ -27,7 +28,7 @@ from beam_pipeline.viewing.flow_clip import (
 from beam_pipeline.viewing.flow_film import write_flow_film
 from beam_pipeline.viewing.flow_sheet import MOST_PAIRS, draw_flow_sheet, full_px_of
 from beam_pipeline.viewing.image_files import IMAGE_SUFFIXES
-from beam_pipeline.viewing.new_files import RequestError, check_is_new, new_file
+from beam_pipeline.viewing.new_files import check_is_new, new_file
 from tf_data import contract
 
 SUFFIXES = (".png", ".mp4", ".flo")
@@ -49,12 +50,8 @@ def main(arguments: argparse.Namespace, _: Sequence[str]) -> int:
             full_px=arguments.full_px,
             overwrite=arguments.overwrite,
         )
-    except (RequestError, ConfigError) as error:
-        return fail(str(error), EXIT_USAGE)
     except ClipError as error:
         return fail(f"{arguments.inputs[0]}: {error.detail}", EXIT_FAILED)
-    except OSError as error:
-        return fail(f"{error.filename or arguments.out}: {error.strerror or error}", EXIT_FAILED)
     print(shown(str(files[0]) if len(files) == 1 else f"{files[0]} to {files[-1].name}: {len(files)} pairs"))
     return EXIT_OK
 

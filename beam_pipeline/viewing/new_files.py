@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-
-class RequestError(ValueError):
-    """What is asked for can't be done, whatever a clip holds; one line that says what to ask for instead."""
+from beam_pipeline.errors import RequestError
 
 
 def check_is_new(path: Path, overwrite: bool) -> None:

@@ -15,13 +15,14 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from beam_pipeline.beam_options import reads_data_sets
 from beam_pipeline.clips import ClipError
+from beam_pipeline.command_options import reads_data_sets
 from beam_pipeline.data_set import Split, find_clip, open_data_set
-from beam_pipeline.terminal import EXIT_FAILED, EXIT_OK, EXIT_USAGE, fail, shown
+from beam_pipeline.errors import RequestError
+from beam_pipeline.terminal import EXIT_OK, shown
 from beam_pipeline.viewing.clip_reading import read_clip
 from beam_pipeline.viewing.contact_sheet import Card, card_of, draw_contact_sheet
-from beam_pipeline.viewing.new_files import RequestError, check_is_new, new_file
+from beam_pipeline.viewing.new_files import check_is_new, new_file
 from tf_data import contract
 
 CLIPS_A_PAGE = 10
@@ -56,12 +57,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Draws clips and prints the files; returns the exit status."""
     asked = arguments
     choice = Choice(asked.split, asked.label, asked.flag, asked.id, asked.limit, asked.seed)
-    try:
-        paths = write_sheets(asked.folder, asked.out, choice, overwrite=asked.overwrite)
-    except RequestError as error:
-        return fail(str(error), EXIT_USAGE)
-    except OSError as error:
-        return fail(f"{error.filename or asked.out}: {error.strerror or error}", EXIT_FAILED)
+    paths = write_sheets(asked.folder, asked.out, choice, overwrite=asked.overwrite)
     print(shown(str(paths[0]) if len(paths) == 1 else f"{paths[0]} to {paths[-1].name}: {len(paths)} pages"))
     return EXIT_OK
 

@@ -13,7 +13,8 @@ import pytest
 
 from beam_pipeline import files, heartbeat, shard_builder
 from beam_pipeline.config import load_config
-from beam_pipeline.job import Job, RunError
+from beam_pipeline.errors import RunError
+from beam_pipeline.job import Job
 from beam_pipeline.ledger import LedgerRow, ShardState, read_state, state_path
 from beam_pipeline.media.process import run_clip_task
 from beam_pipeline.pipeline import read_unit, units

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from beam_pipeline.clips import Clip, ClipError
-from beam_pipeline.job import RunError
+from beam_pipeline.errors import RunError
 from beam_pipeline.media.process import run_clip_task, run_probe_task
 from beam_pipeline.media.settings import Encode, MediaSettings
 from beam_pipeline.media.task import ClipTask, ProbeTask

@@ -27,7 +27,7 @@ from beam_pipeline.checking.shard_check import Problem, verify_shard
 from beam_pipeline.checking.verify_graph import read_report
 from beam_pipeline.checking.verifying import Verified, pool_reader, verify
 from beam_pipeline.config import load_config
-from beam_pipeline.job import RunError
+from beam_pipeline.errors import RunError
 from beam_pipeline.ledger import LedgerRow, ShardState, read_state, state_path, write_state
 from beam_pipeline.locks import not_written, written_by_one
 from beam_pipeline.pool import Task

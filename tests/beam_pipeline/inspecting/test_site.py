@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from beam_pipeline.cli import main
+from beam_pipeline.errors import RequestError
 from beam_pipeline.inspecting.page import as_script, render_page, summaries_of
 from beam_pipeline.inspecting.rows import read_rows
-from beam_pipeline.inspecting.site import SiteError, choose_previews, write_site
+from beam_pipeline.inspecting.site import choose_previews, write_site
 from tests.beam_pipeline.inspecting.conftest import HOSTILE_LABEL, RIGHT, VAL
 from tests.beam_pipeline.inspecting.made_up import write_made_up
 
@@ -117,7 +118,7 @@ def test_a_clip_whose_record_is_broken_says_so(data_set: Path, tmp_path: Path) -
 def test_a_folder_with_other_things_is_left_as_it_is(data_set: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     rows = read_rows(str(data_set))
-    with pytest.raises(SiteError, match="is no page of this command's"):
+    with pytest.raises(RequestError, match="is no page of this command's"):
         write_site(rows, tmp_path, 0, overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
@@ -125,7 +126,7 @@ def test_a_folder_with_other_things_is_left_as_it_is(data_set: Path, tmp_path: P
 def test_a_page_is_replaced_only_when_that_is_said(data_set: Path, tmp_path: Path) -> None:
     rows, folder = read_rows(str(data_set)), tmp_path / "page"
     write_site(rows, folder, 0, overwrite=False)
-    with pytest.raises(SiteError, match="or --overwrite"):
+    with pytest.raises(RequestError, match="or --overwrite"):
         write_site(rows, folder, 0, overwrite=False)
     write_site(rows[:1], folder, 0, overwrite=True)
     assert not (folder / "data" / "val").exists()

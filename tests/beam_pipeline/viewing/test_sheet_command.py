@@ -10,7 +10,7 @@ import pytest
 
 from beam_pipeline.cli import main
 from beam_pipeline.data_set import Split, open_data_set
-from beam_pipeline.viewing.new_files import RequestError
+from beam_pipeline.errors import RequestError
 from beam_pipeline.viewing.sheet_command import Choice, choose
 from tests.beam_pipeline.object_files import SCHEME
 from tests.beam_pipeline.viewing.conftest import DOWN, MISSING, RIGHT, SILENT
