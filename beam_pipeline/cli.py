@@ -16,7 +16,7 @@ from pathlib import Path
 from beam_pipeline.errors import NoSummary, RequestError, RunError
 from beam_pipeline.inspecting import DEFAULT_PREVIEWS
 from beam_pipeline.planning import DEFAULT_SAMPLE
-from beam_pipeline.terminal import EXIT_FAILED, EXIT_STOPPED, EXIT_USAGE, fail
+from beam_pipeline.terminal import EXIT_FAILED, EXIT_STOPPED, EXIT_USAGE, fail, shown, tell
 from tf_data import contract
 
 # Each has a `main(arguments, beam_args)` that returns the exit status; it is loaded when its command is to run.
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not arguments.command:
         parser.error("no command is given; --help lists them")
     if rest and arguments.command in _WITHOUT_BEAM_OPTIONS:
-        arguments.parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        arguments.parser.error(shown(f"unrecognized arguments: {' '.join(rest)}"))
     # Beam warns of parts that are not installed and logs what it raises anyway; importing it may configure the root.
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s: %(message)s", force=True)
     logging.getLogger("beam_pipeline").setLevel(logging.WARNING)
@@ -55,14 +55,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, for as long as nothing has started
     try:
         status: int = importlib.import_module(_MODULE_OF[arguments.command]).main(arguments, rest)
-        sys.stdout.flush()
+        if sys.stdout:
+            sys.stdout.flush()
         return status
     except RequestError as error:
         return fail(str(error), EXIT_USAGE)
     except RunError as error:
         return fail(str(error), EXIT_FAILED)
     except NoSummary as ended:
-        print(ended, file=sys.stderr)
+        tell(str(ended), sys.stderr)
         return ended.exit_status
     except KeyboardInterrupt:
         print("stopped; run the same command again to go on", file=sys.stderr)
@@ -74,8 +75,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         if not is_of_store(error):
             raise
-        if isinstance(error, OSError) and error.filename:
-            return fail(f"{error.filename}: {error.strerror or error}", EXIT_FAILED)
+        if isinstance(error, OSError) and error.strerror:
+            return fail(f"{error.filename}: {error.strerror}" if error.filename else error.strerror, EXIT_FAILED)
         return fail(" ".join(str(error).split()), EXIT_FAILED)
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -92,7 +93,7 @@ def _nobody_reads() -> bool:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m beam_pipeline", description=__package__ and _DESCRIPTION)
+    parser = argparse.ArgumentParser(prog="python -m beam_pipeline", description=_DESCRIPTION)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     parser.set_defaults(command="")
 
@@ -104,7 +105,9 @@ def _parser() -> argparse.ArgumentParser:
     run = add("run", "make a data set, or go on with it", _RUN)
     run.add_argument("--overwrite", action="store_true", help="discard what is there of these splits and make it anew")
     run.set_defaults(fetch_only=False)
-    fetch = add("fetch", "fill the clip store and check what is in it, without making records", _FETCH)
+    fetch = add(
+        "fetch", "fill the clip store (youtube, archive) and check what is in it, without making records", _FETCH
+    )
     fetch.set_defaults(fetch_only=True, overwrite=False)
     for command in (run, fetch):
         _add_data_set(command)
@@ -231,7 +234,7 @@ def _parser() -> argparse.ArgumentParser:
         "--id", action="append", default=[], metavar="ID", help="just this clip; repeatable; --id=-x for one of -x"
     )
     sheet.add_argument("--limit", type=_positive, metavar="N", default=40, help="at most N clips (default: 40)")
-    sheet.add_argument("--seed", type=_seed, metavar="N", help="draw clips at random, instead of some of each class")
+    sheet.add_argument("--seed", type=_count, metavar="N", help="draw clips at random, instead of some of each class")
     sheet.add_argument("--overwrite", action="store_true", help="replace OUT")
 
     clip = add("clip", "cut one record of a data set into a film: .mp4, .webm or .gif", _CLIP)
@@ -252,19 +255,6 @@ def _parser() -> argparse.ArgumentParser:
     demo = add("demo", "make a mini-Kinetics, run the job on it, show a batch and a picture", _DEMO)
     demo.add_argument("--out", metavar="DIR", default="demo", help="where everything goes (default: demo)")
     return parser
-
-
-def _port(text: str) -> int:
-    """Reads a port of this machine; 0 is any that is free."""
-    if not (text.isascii() and text.isdecimal() and int(text) < 65536):
-        raise argparse.ArgumentTypeError(f"must be a port, 0 to 65535, got {text!r}")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()):
-        raise argparse.ArgumentTypeError(f"must be a number, 0 or more, got {text!r}")
-    return int(text)
 
 
 def _add_data_set(command: argparse.ArgumentParser) -> None:
@@ -298,7 +288,8 @@ it again. Options that are not listed here are Beam's (--runner=DataflowRunner .
 this machine. Exit status: 0 done (failed clips are in the ledger), 1 failed or nothing written, 2 a bad request,
 3 stopped early on purpose."""
 _FETCH = """Fetches what the store lacks, from where source.kind says (youtube, archive), and checks each clip once: it
-opens, has video, and the right length. Stop it at any time and run it again. Options and exit status are run's."""
+opens, has video, and the right length. Stop it at any time and run it again. Options (of Beam's, too) and exit
+status are those of run."""
 _PLAN = """Looks at all that a run would look at, encodes a sample of the clips that are there, and says what all of
 them will take, with the sample's standard error; and warns of what would go wrong. Options that are not listed here are
 Beam's, as for run: --machine_type, --disk_size_gb. Nothing is made. Exit status: 0 done, whatever it warns of,
@@ -330,30 +321,34 @@ films when they are asked for; one that is written has those of a sample, and op
 may be remote (gs://...). Exit status: 0 done, 1 something can't be read or written, 2 a bad request."""
 _SHEET = """Draws ten clips a page in the order of their classes: frames over their time, flow in colour, sound. Without
 --seed the first clip of each class, then the second of each, up to --limit. Several pages are OUT-01.png and so on.
-DATA may be remote (gs://...)."""
+DATA may be remote (gs://...), with Beam's options."""
 _CLIP = """Writes a clip as its record holds it: all of its frames at their exact rate, and in .mp4 and .webm its sound.
-DATA may be remote (gs://...). Exit status: 0 done, 1 the clip has no record or a broken one, 2 a bad request."""
+DATA may be remote (gs://...), with Beam's options. Exit status: 0 done, 1 the clip has no record or a broken one,
+2 a bad request."""
 _DEMO = """Makes short clips of moving shapes with sound, runs the real job on them with RGB, optical flow and audio,
 reads a batch back and draws a contact sheet. Needs no network."""
 
 
+def _whole(text: str, what: str, least: int, most: int = 10**18) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 20 and least <= int(text) <= most):
+        raise argparse.ArgumentTypeError(f"must be {what}, got {text!r}")
+    return int(text)
+
+
 def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number above 0, got {text!r}")
-    return int(text)
+    return _whole(text, "a whole number above 0", 1)
 
 
-def _seed(text: str) -> int:
-    if not text.isdecimal() or len(text) > 18:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 0, got {text!r}")
-    return int(text)
+def _count(text: str) -> int:
+    return _whole(text, "a whole number from 0", 0)
+
+
+def _port(text: str) -> int:
+    return _whole(text, "a port, 0 (any that is free) to 65535", 0, 65535)
 
 
 def _height(text: str) -> int:
-    height = _positive(text)
-    if not 16 <= height <= 2160:
-        raise argparse.ArgumentTypeError(f"must be 16 to 2160 pixels, got {text!r}")
-    return height
+    return _whole(text, "16 to 2160 pixels", 16, 2160)
 
 
 def _seconds(text: str) -> float:

@@ -6,9 +6,10 @@ import argparse
 import difflib
 import functools
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from apache_beam.io.filesystems import FileSystems
-from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from beam_pipeline.config import Config, load_config
 from beam_pipeline.engines import LOCAL_RUNNERS
@@ -30,7 +31,8 @@ def asked_config(question: str, arguments: argparse.Namespace, beam_args: Sequen
       RequestError: it names none, or one that can't be used, or nobody knows an option.
     """
     if not (arguments.config or arguments.settings):
-        check_options(beam_args or (), arguments.parser)
+        if beam_args:
+            check_options(beam_args, arguments.parser)
         raise RequestError(f"{question} Give --config FILE, as in --config configs/k400.yaml")
     config = load_config(arguments.config, arguments.settings, arguments.data_dir)
     if beam_args is not None:
@@ -38,45 +40,53 @@ def asked_config(question: str, arguments: argparse.Namespace, beam_args: Sequen
     return config
 
 
-def check_options(words: Sequence[str], command: argparse.ArgumentParser) -> None:
-    """Refuses words of a command line that nobody knows; some runners have options of their own, as have launchers.
+def check_options(words: Sequence[str], command: argparse.ArgumentParser, *, for_engine: bool = True) -> None:
+    """Refuses words of a command line that nobody knows.
 
     Args:
       words: what the command's own parser left.
       command: that parser, for the options that may be meant.
+      for_engine: whether the command hands them to the runner that they name, which may have options of its own, as
+        have Dataflow's launchers.
 
     Raises:
-      RequestError: neither the command nor Beam knows one of them.
+      RequestError: neither the command nor Beam knows one of them, or Beam can't read its value.
     """
-    options = PipelineOptions(list(words))
-    runner = options.view_as(StandardOptions).runner
-    submits = runner == "DataflowRunner" and not options.view_as(GoogleCloudOptions).template_location
-    if runner not in LOCAL_RUNNERS and not submits:
-        return
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
+    parser = _BeamParser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
     classes = [PipelineOptions]
     for cls in classes:
         classes += cls.__subclasses__()
         cls._add_argparse_args(parser)
-    unknown = [word for word in parser.parse_known_args(list(words))[1] if word]
+    known, rest = parser.parse_known_args(list(words))
+    unknown = [word for word in rest if word]
     if not unknown:
         return
     if not unknown[0].startswith("-"):
         raise RequestError(f"unexpected argument {unknown[0]}")
     typed = unknown[0].partition("=")[0]
-    ours = [option for action in command._actions for option in action.option_strings if option != typed]
+    ours = [option for action in command._actions for option in action.option_strings]
     near = difflib.get_close_matches(typed, ours, n=1)
+    submits = known.runner == "DataflowRunner" and not known.template_location
+    if for_engine and known.runner not in LOCAL_RUNNERS and not submits and not near:
+        return
     name = command.prog.rpartition(" ")[2]
+    if typed in ours:
+        raise RequestError(f"{typed}: options of {name} come before --")
     hint = f"did you mean {near[0]}?" if near else f"{name} --help lists ours, all others are Beam's"
     raise RequestError(f"unknown option {unknown[0]}: neither {name} nor Beam has it; {hint}")
 
 
+class _BeamParser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise RequestError(message)
+
+
 def reads_data_sets(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace, Sequence[str]], int]:
-    """Gives a command that reads data sets the options of Beam's that reaching them may need."""
+    """Gives a command that reads data sets Beam's options, and tells of a record that is broken."""
 
     @functools.wraps(command)
     def with_beam_options(arguments: argparse.Namespace, beam_args: Sequence[str]) -> int:
-        check_options(beam_args, arguments.parser)
+        check_options(beam_args, arguments.parser, for_engine=False)
         FileSystems.set_options(PipelineOptions(list(beam_args)))
         try:
             return command(arguments)

@@ -95,7 +95,7 @@ def job_name(job: Job) -> str:
 def _written(job: Job) -> list[str]:
     """Returns the folders that a job writes to, of which each may have one writer only."""
     output = [] if job.fetch_only else [job.directory]
-    return output + [job.store] * (job.fetch_only or job.source.fills_store)
+    return output + [job.store] * job.source.fills_store
 
 
 def _digest(place: str) -> str:

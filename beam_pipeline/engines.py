@@ -9,16 +9,30 @@ import threading
 from collections.abc import Iterator
 
 import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.portability.portable_runner import PortableRunner
-from apache_beam.runners.runner import PipelineResult, PipelineState
+from apache_beam.runners.runner import PipelineResult, PipelineRunner, PipelineState
 
 from beam_pipeline.dataflow import JobFailed
+from beam_pipeline.errors import RequestError
 from beam_pipeline.pool import stopping
 
 LOCAL_RUNNERS = (None, "DirectRunner", "FnApiRunner")
 """What asks for this machine: "DirectRunner" itself means an engine that changes with the network and the graph."""
 
 _POLL_S = 0.5
+
+
+def new_pipeline(options: PipelineOptions, runner: PipelineRunner | None = None) -> beam.Pipeline:
+    """Returns an empty pipeline for a runner, or for that which the options name.
+
+    Raises:
+      RequestError: there is no such runner here, or it refuses an option.
+    """
+    try:
+        return beam.Pipeline(runner, options)
+    except (ValueError, ImportError) as error:
+        raise RequestError(f"--runner={options.view_as(StandardOptions).runner}: {error}") from error
 
 
 def run(pipeline: beam.Pipeline) -> None:

@@ -40,7 +40,7 @@ from beam_pipeline.sources.disk import check_free
 from beam_pipeline.sources.process import run_visit
 from beam_pipeline.sources.visits import Fetched, Visits
 from beam_pipeline.sources.youtube import YOUTUBE_ID_RE, VisitTask
-from beam_pipeline.store import NOT_FOUND, Absence, StoredFile, match_clips
+from beam_pipeline.store import Absence, StoredFile, match_clips
 from tf_data import contract
 
 _MAY_BE_MENDED = ("crashed", "out_of_memory")  # a later version, or a larger machine, may do
@@ -218,8 +218,8 @@ def fetch_shard(
     rows: Iterable[Row],
     stored: Iterable[StoredFile],
     pool: Pool,
-    visits: Visits | None = None,
-    absence: Absence = NOT_FOUND,
+    visits: Visits | None,
+    absence: Absence,
 ) -> str:
     """Fills the store with a shard's clips and checks each once: it opens, has video, and the right length.
 

@@ -8,20 +8,20 @@ from collections.abc import Sequence
 from beam_pipeline import files
 from beam_pipeline.errors import RequestError
 from beam_pipeline.filtering import filter_annotations
-from beam_pipeline.terminal import EXIT_OK
+from beam_pipeline.terminal import EXIT_OK, tell
 
 
 def main(arguments: argparse.Namespace, _: Sequence[str]) -> int:
     """Filters a list and prints what was kept; returns the exit status."""
+    replaced = files.size(arguments.annotations_out) is not None
     try:
-        replaced = files.size(arguments.annotations_out) is not None
         counts = filter_annotations(arguments.class_list, arguments.annotations_in, arguments.annotations_out)
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         raise RequestError(str(error)) from error
     for name, kept in sorted(counts.kept_by_class.items()):
-        print(f"{kept:>9,} {name}")
+        tell(f"{kept:>9,} {name}")
     instead = ", in place of what was there" if replaced else ""
-    print(f"{counts.kept:>9,} of {counts.rows:,} rows kept, in {arguments.annotations_out}{instead}")
+    tell(f"{counts.kept:>9,} of {counts.rows:,} rows kept, in {arguments.annotations_out}{instead}")
     if counts.unreadable:
-        print(f"{counts.unreadable:>9,} rows left out whose label can't be read")
+        tell(f"{counts.unreadable:>9,} rows left out whose label can't be read")
     return EXIT_OK

@@ -49,19 +49,25 @@ def filter_annotations(class_list: str | Sequence[object], annotations_in: str, 
 
     Raises:
       AnnotationError: the input can't be read, or is no annotation list.
-      ValueError: the class list is not one, or a class is in no row, or the output is the input. Nothing is written.
+      ValueError: the class list is not one, or a class is in no row, or the output is the input or a folder. Nothing
+        is written.
+      OSError: the output can't be written; its `filename` is that.
     """
     if _same_file(annotations_in, annotations_out):
         raise ValueError(f"the output is the input, {annotations_in}: name another file to write")
+    if files.is_local(annotations_out) and Path(annotations_out).is_dir():
+        raise ValueError(f"{annotations_out}: is a folder; name a file to write")
     classes = frozenset(read_class_list(class_list))
     filtered = _count(annotations_in, classes)
     temporary = f"{annotations_out}.tmp-{uuid.uuid4().hex[:8]}"
     try:
         _write(temporary, _kept_text(annotations_in, classes), zipped=annotations_out.endswith(".gz"))
         files.publish(temporary, annotations_out)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(Exception):  # what went wrong first is what has to be told
             files.delete(temporary)
+        if isinstance(error, OSError):
+            raise OSError(error.errno, f"can't be written: {error.strerror or error}", annotations_out) from error
         raise
     return filtered
 

@@ -49,6 +49,7 @@ def read_plan(directory: str) -> dict[str, Any] | None:
     """Returns what `write_plan` wrote of the last run; None where there is nothing that can be read."""
     content = files.read_whole(files.join(directory, contract.STATE_DIR, PLAN_FILE))
     try:
-        return json.loads(content) if content else None
+        plan = json.loads(content) if content else None
     except ValueError:
         return None
+    return plan if isinstance(plan, dict) else None

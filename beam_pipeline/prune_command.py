@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from beam_pipeline.command_options import asked_config
 from beam_pipeline.config import chosen_splits
 from beam_pipeline.run import prune_store
-from beam_pipeline.terminal import EXIT_FAILED, EXIT_OK
+from beam_pipeline.terminal import EXIT_FAILED, EXIT_OK, tell
 
 
 def main(arguments: argparse.Namespace, _: Sequence[str]) -> int:
@@ -17,6 +17,6 @@ def main(arguments: argparse.Namespace, _: Sequence[str]) -> int:
     config = asked_config("which data set?", arguments)
     pruned = prune_store(config, chosen_splits(config, arguments.split))
     for problem in pruned.problems:
-        print(problem, file=sys.stderr)
-    print(pruned.as_text())
+        tell(str(problem), sys.stderr)
+    tell(pruned.as_text())
     return EXIT_FAILED if pruned.problems else EXIT_OK

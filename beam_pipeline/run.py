@@ -20,7 +20,6 @@ import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions, StandardOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-from apache_beam.runners.runner import PipelineRunner
 
 from beam_pipeline import dataflow, engines, files
 from beam_pipeline.annotations import AnnotationError, Scan, Selection, scan
@@ -52,7 +51,7 @@ from beam_pipeline.web import is_url, without_secrets
 from tf_data import contract
 
 _PARTIAL_RE = re.compile(r"(?P<state>.+)\.[0-9a-f]{12}(-[0-9a-f]{8})?\.(ledger\.)?partial")
-_OUR_ERRORS = (RunError, PoolError, AnnotationError, StoreError)
+_OUR_ERRORS = (RunError, PoolError, AnnotationError, StoreError)  # by their names, as a traceback has them
 # How they come back from a graph: raised again with an addition, or as the text of a traceback from another process.
 _WHERE_RE = re.compile(r" \[while running .*", re.DOTALL)
 _IN_TRACEBACK_RE = re.compile(rf"^\S*(?:{'|'.join(e.__name__ for e in _OUR_ERRORS)}): (?P<message>.*)", re.MULTILINE)
@@ -90,7 +89,7 @@ def run(
     options.view_as(SetupOptions).save_main_session = False  # nothing lives in __main__
     local = options.view_as(StandardOptions).runner in engines.LOCAL_RUNNERS
     chosen = chosen_splits(config, splits)
-    pipeline = _pipeline(options, FnApiRunner() if local else None)
+    pipeline = engines.new_pipeline(options, FnApiRunner() if local else None)
     if fetch_only and not config.source.fills_store:
         kind = config.source.kind
         raise ConfigError(f"source.kind {kind}: there is nothing to fetch; run makes the records of what is there")
@@ -143,6 +142,7 @@ def prune_store(config: Config, splits: Sequence[str]) -> Pruned:
     """Runs `pruning.prune` for a configuration's data set and store, while no run is at work in either.
 
     Raises:
+      ConfigError: there is no data set, or the store is one of frame folders.
       StoreError: there is no store.
       RunError: a run is at work there, or a file can't be read or deleted.
     """
@@ -174,6 +174,7 @@ def survey(config: Config, chosen: Sequence[str], limit: int | None, cores: int)
 
     Raises:
       ConfigError, AnnotationError, StoreError: as `run`.
+      RunError: lists of the web can't be kept in the store.
     """
     if not config.source.fills_store:
         check_store(config.source.store)
@@ -285,13 +286,6 @@ def _stop_on_signals() -> Iterator[None]:
         stopping.clear()
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _pipeline(options: PipelineOptions, runner: PipelineRunner | None) -> beam.Pipeline:
-    try:
-        return beam.Pipeline(runner, options)
-    except (ValueError, ImportError) as error:
-        raise ConfigError(f"--runner={options.view_as(StandardOptions).runner}: {error}") from error
 
 
 def _execute(job: Job, pipeline: beam.Pipeline) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from beam_pipeline.command_options import asked_config
 from beam_pipeline.run import run
+from beam_pipeline.terminal import tell
 
 
 def main(arguments: argparse.Namespace, beam_args: Sequence[str]) -> int:
@@ -20,5 +21,5 @@ def main(arguments: argparse.Namespace, beam_args: Sequence[str]) -> int:
         retry_permanent=arguments.retry == "permanent",
         beam_args=beam_args,
     )
-    print(summary.as_json() if arguments.json else summary.as_text())
+    tell(summary.as_json() if arguments.json else summary.as_text())
     return summary.exit_status

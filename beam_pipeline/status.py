@@ -290,13 +290,14 @@ def write_csv(directories: tuple[str, ...], splits: tuple[str, ...], out: TextIO
     A clip of several directories is taken from the first that has it.
     """
     writer = csv.DictWriter(out, CSV_COLUMNS, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
     written: set[tuple[str, str]] = set()
     for directory in directories:
         for _, rows in _states(directory, splits):
             for row in rows:
                 key = (row["split"], row["clip_id"])
                 if key not in written:
+                    if not written:
+                        writer.writeheader()
                     written.add(key)
                     writer.writerow(row)
     return len(written)

@@ -14,7 +14,7 @@ from beam_pipeline.config import chosen_splits
 from beam_pipeline.errors import RequestError
 from beam_pipeline.job import fetch_directory
 from beam_pipeline.status import archives_of, as_text, read_status, write_csv
-from beam_pipeline.terminal import EXIT_OK
+from beam_pipeline.terminal import EXIT_OK, tell
 
 
 def main(arguments: argparse.Namespace, _: Sequence[str]) -> int:
@@ -23,14 +23,14 @@ def main(arguments: argparse.Namespace, _: Sequence[str]) -> int:
     splits = tuple(chosen_splits(config, arguments.split))
     FileSystems.set_options(PipelineOptions(config.beam_arguments))
     in_store = fetch_directory(config.source.store, config.name)
-    nothing = RequestError(f"no run has begun: nothing in {config.version_dir} and {in_store}")
+    nothing = f"no run has begun: nothing in {config.version_dir} and {in_store}"
     if arguments.csv:
         if not write_csv((config.version_dir, in_store), splits, sys.stdout):
-            raise nothing
+            raise RequestError(nothing)
         return EXIT_OK
     made, fetched = (read_status(directory, splits) for directory in (config.version_dir, in_store))
     if not made and not fetched:
-        raise nothing
+        raise RequestError(nothing)
     store = config.source.store
-    print(as_text(store, archives_of(store), fetched, made, arguments.classes))
+    tell(as_text(store, archives_of(store), fetched, made, arguments.classes))
     return EXIT_OK

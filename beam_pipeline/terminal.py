@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import sys
+from typing import TextIO
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_STOPPED = 0, 1, 2, 3
 
 
 def fail(message: str, status: int) -> int:
     """Tells an error; returns the exit status that is given, for the command to return."""
-    print(f"error: {shown(message)}", file=sys.stderr)
+    tell(f"error: {message}", sys.stderr)
     return status
+
+
+def tell(text: str, stream: TextIO | None = None) -> None:
+    """Prints text for people, without what a terminal obeys; on standard output unless told otherwise."""
+    print(shown(text), file=stream)
 
 
 def shown(text: str) -> str:

@@ -7,7 +7,7 @@ import sys
 
 from beam_pipeline.checking.diffing import diff
 from beam_pipeline.command_options import reads_data_sets
-from beam_pipeline.terminal import EXIT_FAILED, EXIT_OK, shown
+from beam_pipeline.terminal import EXIT_FAILED, EXIT_OK, tell
 
 
 @reads_data_sets
@@ -17,5 +17,5 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.csv:
         found.write_csv(sys.stdout)
     else:
-        print(found.as_json() if arguments.json else shown(found.as_text()))
+        tell(found.as_json() if arguments.json else found.as_text())
     return EXIT_OK if found.same else EXIT_FAILED

@@ -6,12 +6,12 @@ import argparse
 
 from beam_pipeline.checking.doctor import diagnose
 from beam_pipeline.command_options import reads_data_sets
-from beam_pipeline.terminal import EXIT_FAILED, EXIT_OK, shown
+from beam_pipeline.terminal import EXIT_FAILED, EXIT_OK, tell
 
 
 @reads_data_sets
 def main(arguments: argparse.Namespace) -> int:
     """Prints a diagnosis; returns the exit status."""
     diagnosis = diagnose(arguments.folder, arguments.split, arguments.sample)
-    print(diagnosis.as_json() if arguments.json else shown(diagnosis.as_text()))
+    tell(diagnosis.as_json() if arguments.json else diagnosis.as_text())
     return EXIT_FAILED if diagnosis.suspicions else EXIT_OK

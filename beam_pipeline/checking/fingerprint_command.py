@@ -6,12 +6,12 @@ import argparse
 
 from beam_pipeline.checking.fingerprinting import fingerprint
 from beam_pipeline.command_options import reads_data_sets
-from beam_pipeline.terminal import EXIT_OK, shown
+from beam_pipeline.terminal import EXIT_OK, tell
 
 
 @reads_data_sets
 def main(arguments: argparse.Namespace) -> int:
     """Prints the fingerprint; returns the exit status."""
     found = fingerprint(arguments.folder, arguments.split)
-    print(found.as_json() if arguments.json else shown(found.as_text()))
+    tell(found.as_json() if arguments.json else found.as_text())
     return EXIT_OK

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from beam_pipeline import files
 from beam_pipeline.checking.lines import text_of
 from beam_pipeline.checking.record_marks import read_marks
-from beam_pipeline.data_set import Split, open_data_set
+from beam_pipeline.data_set import DataSetError, Split, open_data_set
 from beam_pipeline.json_files import read_object
 from beam_pipeline.summary import plural
 from tf_data import contract
@@ -84,7 +84,7 @@ def fingerprint(folder: str, splits: Sequence[str] = ()) -> Fingerprint:
       splits: only these; none: all.
 
     Raises:
-      DataSetError: there is none, or its ledger is damaged.
+      DataSetError: there is none, or its ledger or metadata is damaged.
       CorruptRecordError, OSError: a shard can't be read.
     """
     opened = sorted(open_data_set(folder, splits), key=lambda split: split.split)  # in whatever order they are given
@@ -94,12 +94,17 @@ def fingerprint(folder: str, splits: Sequence[str] = ()) -> Fingerprint:
     labels = files.read_whole(files.join(directory, contract.LABELS_FILE)) or b""
     parts = tuple(_of_split(split, bool(info.get("complete"))) for split, info in zip(opened, infos, strict=True))
     whole = "".join(f"{part.split}\t{part.digest}\n" for part in parts).encode() + labels
+    try:
+        settings = tuple(_settings(info))
+    except (KeyError, TypeError, ValueError) as error:
+        path = files.join(directory, contract.info_file(info.get("split", opened[0].split)))
+        raise DataSetError(f"{path}: {error!r:.100} in its settings; run again to write it anew") from error
     return Fingerprint(
         name=opened[0].name,
         config=info.get("config"),
         version=info.get("version", "?"),
         splits=parts,
-        settings=tuple(_settings(info)),
+        settings=settings,
         digest=_digest(whole),
     )
 

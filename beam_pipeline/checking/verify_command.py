@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
 from beam_pipeline import dataflow, engines, files
@@ -19,8 +18,8 @@ from beam_pipeline.checking.marking import mark
 from beam_pipeline.checking.opened_split import OpenedSplit
 from beam_pipeline.checking.verify_process import prepare_verifier
 from beam_pipeline.checking.verifying import Verified, pool_reader, verify
-from beam_pipeline.command_options import check_options
-from beam_pipeline.config import chosen_splits, load_config
+from beam_pipeline.command_options import asked_config, check_options
+from beam_pipeline.config import chosen_splits
 from beam_pipeline.data_set import data_sets_in
 from beam_pipeline.dataflow import JobFailed
 from beam_pipeline.errors import RequestError, RunError
@@ -28,25 +27,27 @@ from beam_pipeline.job import writing_to
 from beam_pipeline.locks import not_written, written_by_one
 from beam_pipeline.media.process import use_store_options
 from beam_pipeline.pool import ChildPool
-from beam_pipeline.terminal import EXIT_FAILED, EXIT_OK, shown
+from beam_pipeline.terminal import EXIT_FAILED, EXIT_OK, tell
 from tf_data import contract
 
 
 def main(arguments: argparse.Namespace, beam_args: Sequence[str]) -> int:
     """Prints what is found of each data set; returns the exit status."""
-    if bool(arguments.folders) == bool(arguments.config or arguments.settings):
-        raise RequestError("what is to be verified? Give folders of data sets, or --config FILE")
     folders, splits = arguments.folders, arguments.split
-    if not folders:
-        config = load_config(arguments.config, arguments.settings, arguments.data_dir)
+    if folders:
+        check_options(beam_args, arguments.parser)
+        if arguments.config or arguments.settings or arguments.data_dir:
+            raise RequestError("what is to be verified? Give folders of data sets or a configuration, not both")
+    else:
+        question = "what is to be verified? Name folders of data sets, or a configuration."
+        config = asked_config(question, arguments, beam_args)
         folders, splits = [config.version_dir], splits and chosen_splits(config, splits)
         of_config = [word for word in config.beam_arguments if not word.startswith("--runner=")]  # a run's
         beam_args = [*of_config, *beam_args]
-    check_options(beam_args, arguments.parser)
     right = True
     how = {"frames": arguments.frames, "report": arguments.report}
     for verified in verify_data_sets(folders, splits, arguments.mark, beam_args, **how):
-        print(verified.as_json() if arguments.json else shown(verified.as_text()))
+        tell(verified.as_json() if arguments.json else verified.as_text())
         right = right and not verified.problems
     return EXIT_OK if right else EXIT_FAILED
 
@@ -124,11 +125,11 @@ def _read_by_workers(
     directory: str, options: PipelineOptions, report: str, splits: Sequence[OpenedSplit], frames: Frames
 ) -> Iterator[tuple[str, FoundShard]]:
     shards = [(split.described.split, number) for split in splits for number in range(split.num_shards)]
+    pipeline = engines.new_pipeline(options)
     files.delete(report)  # an earlier one would be taken for this one's
     try:
-        pipeline = beam.Pipeline(options=options)
         verify_graph.build(pipeline, directory, shards, frames, report)
         (dataflow if dataflow.is_asked(pipeline) else engines).run(pipeline)
         return verify_graph.in_order(splits, verify_graph.read_report(report))
-    except (JobFailed, ValueError, ImportError) as error:
+    except (JobFailed, ValueError) as error:
         raise RunError(str(error)) from error

@@ -16,7 +16,7 @@ from beam_pipeline.inspecting import DEFAULT_PREVIEWS
 from beam_pipeline.inspecting.rows import read_rows
 from beam_pipeline.inspecting.server import make_server
 from beam_pipeline.inspecting.site import check_folder, write_site
-from beam_pipeline.terminal import EXIT_OK, shown
+from beam_pipeline.terminal import EXIT_OK, tell
 
 
 def main(arguments: argparse.Namespace, beam_args: Sequence[str]) -> int:
@@ -35,7 +35,7 @@ def _show(arguments: argparse.Namespace) -> int:
     else:
         previews = DEFAULT_PREVIEWS if arguments.previews is None else arguments.previews
         page = inspect_to_files(folder, splits, out, previews, arguments.overwrite)
-        print(shown(f"{page}: open it in a browser"))
+        tell(f"{page}: open it in a browser")
     return EXIT_OK
 
 
@@ -61,7 +61,8 @@ def serve(folder: str, splits: Sequence[str], port: int) -> None:
 
     Raises:
       DataSetError: there is no such data set or split, or it is damaged.
-      OSError: the port is taken, or something can't be read.
+      RequestError: the port is taken.
+      OSError: something can't be read.
     """
     server = make_server(lambda: read_rows(folder, splits), port)
     print(f"http://127.0.0.1:{server.server_address[1]}/ (Ctrl-C ends it)", flush=True)

@@ -20,6 +20,7 @@ import numpy as np
 from beam_pipeline import files
 from beam_pipeline.clips import ClipError
 from beam_pipeline.data_set import DataSetError
+from beam_pipeline.errors import RequestError
 from beam_pipeline.inspecting.page import (
     ASSETS,
     SERVED_POLICY,
@@ -67,14 +68,17 @@ def make_server(read: Callable[[], list[Rows]], port: int) -> ThreadingHTTPServe
       port: 0 is any that is free: `server_address` tells which.
 
     Raises:
-      OSError: the port is taken.
+      RequestError: the port is taken.
     """
     pages = _Pages(read)
 
     class Handler(_Handler):
         served = pages
 
-    return _Server((_HOST, port), Handler)
+    try:
+        return _Server((_HOST, port), Handler)
+    except OSError as error:
+        raise RequestError(f"--serve {port}: {error.strerror}; give another port, or none") from error
 
 
 class _Server(ThreadingHTTPServer):
@@ -86,7 +90,7 @@ class _Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-class _RequestError(Exception):
+class _HttpError(Exception):
     """A request that can't be answered, and with which status."""
 
     def __init__(self, status: HTTPStatus, message: str):
@@ -203,9 +207,9 @@ class _Pages:
         """Returns a split of the snapshot that a request is of."""
         snapshot = self.snapshot
         if number != str(snapshot.number):
-            raise _RequestError(HTTPStatus.GONE, "the data set has been read anew since")
+            raise _HttpError(HTTPStatus.GONE, "the data set has been read anew since")
         if split not in snapshot.splits:
-            raise _RequestError(HTTPStatus.NOT_FOUND, f"no split {split[:50]!r}")
+            raise _HttpError(HTTPStatus.NOT_FOUND, f"no split {split[:50]!r}")
         return _Shown(snapshot.splits[split], snapshot.cache)
 
     def find(self, shown: _Shown, query: Query, page: int, size: int) -> dict[str, Any]:
@@ -236,7 +240,7 @@ class _Pages:
             made: bytes = shown.made((number, kind), make, len)
             return made
         except ClipError as error:
-            raise _RequestError(HTTPStatus.NOT_FOUND, error.detail) from error
+            raise _HttpError(HTTPStatus.NOT_FOUND, error.detail) from error
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -255,7 +259,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             self._check_host()
             content, kind = self._content()
-        except _RequestError as error:
+        except _HttpError as error:
             self._send(error.status, str(error).encode(), "text/plain; charset=utf-8")
         except ValueError as error:
             self._send(HTTPStatus.BAD_REQUEST, str(error).encode(errors="replace"), "text/plain; charset=utf-8")
@@ -272,7 +276,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Refuses who came here by another name: a site whose name was made to lead to this machine."""
         port = self.connection.getsockname()[1]
         if self.headers.get("Host", "") not in (f"{_HOST}:{port}", f"localhost:{port}"):
-            raise _RequestError(HTTPStatus.FORBIDDEN, f"this is {_HOST}:{port}")
+            raise _HttpError(HTTPStatus.FORBIDDEN, f"this is {_HOST}:{port}")
 
     def _content(self) -> tuple[bytes, str]:
         address = urllib.parse.urlsplit(self.path)
@@ -296,7 +300,7 @@ class _Handler(BaseHTTPRequestHandler):
                 if kind == "json":
                     return json.dumps(self.served.clip(shown.rows, number)).encode(), _TYPES[kind]
                 return self.served.media(shown, number, kind), _TYPES[kind]
-        raise _RequestError(HTTPStatus.NOT_FOUND, "there is no such page")
+        raise _HttpError(HTTPStatus.NOT_FOUND, "there is no such page")
 
     def _shown(self, split: str, parameters: dict[str, str]) -> _Shown:
         return self.served.shown(urllib.parse.unquote(split), parameters.get("snapshot", ""))

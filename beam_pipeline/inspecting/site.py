@@ -170,7 +170,10 @@ def _new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
 
 
 def _temporary_beside(folder: Path) -> Path:
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
+    try:
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
+    except OSError as error:
+        raise OSError(error.errno, f"can't be written: {error.strerror}", str(folder)) from error
     temporary.chmod(0o755)
     return temporary
 

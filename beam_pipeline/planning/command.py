@@ -38,7 +38,7 @@ from beam_pipeline.planning.typical import STORE_BYTES_PER_S, typical_clip
 from beam_pipeline.run import survey
 from beam_pipeline.status import read_status
 from beam_pipeline.summary import plural
-from beam_pipeline.terminal import EXIT_OK
+from beam_pipeline.terminal import EXIT_OK, tell
 
 _DEFAULT_MACHINES = 10
 _DEFAULT_DISK_GIB = 25.0  # Dataflow's, of a batch job that shuffles in its service
@@ -57,7 +57,7 @@ def main(arguments: argparse.Namespace, beam_args: Sequence[str]) -> int:
         speed=arguments.speed,
         beam_args=beam_args,
     )
-    print(as_json(plan) if arguments.json else as_text(plan, prices))
+    tell(as_json(plan) if arguments.json else as_text(plan, prices))
     return EXIT_OK
 
 
@@ -86,7 +86,7 @@ def make_plan(
 
     Raises:
       ConfigError, AnnotationError, StoreError: as a run would.
-      PoolError: decoding processes can't be started.
+      RunError: lists of the web can't be kept, or decoding processes can't be started.
     """
     options = PipelineOptions([*config.beam_arguments, *beam_args])
     FileSystems.set_options(options)

@@ -10,6 +10,8 @@ from beam_pipeline.planning.estimates import Elsewhere, Estimate, Plan, SplitPla
 from beam_pipeline.planning.prices import PriceTable
 from beam_pipeline.summary import duration_text, plural, size_text
 
+_FETCHED = {"archive": "what it lacks from archives", "youtube": "what it lacks from YouTube"}
+
 
 def as_json(plan: Plan) -> str:
     """Returns a plan as one JSON object on one line; an unknown error is null."""
@@ -47,7 +49,7 @@ def as_text(plan: Plan, prices: PriceTable) -> str:
 
 
 def _source(plan: Plan) -> str:
-    how = {"archive": "what it lacks from archives", "youtube": "what it lacks from YouTube", "frames": "frame folders"}
+    how = _FETCHED | {"frames": "frame folders"}
     return f"clips in {plan.store}" + (f" ({how[plan.source]})" if plan.source in how else "")
 
 
@@ -76,8 +78,8 @@ def _basis(plan: Plan) -> str:
     if plan.sample is None:
         return (
             "  Nothing could be measured: the store has no clip that is asked for. What follows goes by real 340×256 "
-            "clips on\n  another machine, and may be off by half or to the double. Fetch some (fetch --limit 50), and "
-            "plan again:"
+            "clips on\n  another machine, and may be off by half or to the double. "
+            f"{'Fetch some (fetch --limit 50)' if plan.source in _FETCHED else 'Put some there'}, and plan again:"
         )
     failed = f", {sum(plan.sample.failed.values())} of which failed" if plan.sample.failed else ""
     return (

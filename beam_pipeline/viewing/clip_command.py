@@ -12,7 +12,7 @@ from beam_pipeline.clips import ClipError
 from beam_pipeline.command_options import reads_data_sets
 from beam_pipeline.data_set import find_clip, open_data_set
 from beam_pipeline.errors import RequestError
-from beam_pipeline.terminal import EXIT_FAILED, EXIT_OK, fail, shown
+from beam_pipeline.terminal import EXIT_FAILED, EXIT_OK, fail, tell
 from beam_pipeline.viewing.clip_film import Layout, write_clip_film
 from beam_pipeline.viewing.clip_reading import read_clip
 from beam_pipeline.viewing.clip_record import ClipRecord
@@ -39,7 +39,7 @@ def main(arguments: argparse.Namespace) -> int:
     except ClipError as error:
         return fail(error.detail, EXIT_FAILED)
     facts = f"{len(clip.frames)} frames at {float(clip.frame_rate):g}/s, {clip.duration_s:.2f} s"
-    print(shown(f"{arguments.out}: {clip.label or 'no label'}, {facts}"))
+    tell(f"{arguments.out}: {clip.label or 'no label'}, {facts}")
     return EXIT_OK
 
 

@@ -13,6 +13,7 @@ import av
 import numpy as np
 
 from beam_pipeline.clips import Clip, ClipError
+from beam_pipeline.errors import RequestError
 from beam_pipeline.media.container import open_container
 from beam_pipeline.media.flow import decode_flow, flow_estimator
 from beam_pipeline.media.frame_folders import list_folder, read_folder
@@ -174,7 +175,8 @@ def flow_of_record(path: str, clip_id: str | None, span: Span) -> FlowClip:
       span: in seconds from the clip's beginning.
 
     Raises:
-      ClipError: `not_found` where there is no such record; `unreadable` for one that is damaged; `unsupported` for one
+      RequestError: there is no such record.
+      ClipError: `not_found` where there is none at all; `unreadable` for one that is damaged; `unsupported` for one
         without flow; `too_short`.
       OSError: the shard can't be read.
     """
@@ -278,7 +280,7 @@ def _find_record(path: str, clip_id: str | None) -> ClipRecord:
     if not ids:
         raise ClipError("not_found", "holds no record")
     few = ", ".join(ids[:3]) + (", …" if len(ids) > 3 else "")
-    raise ClipError("not_found", f"--clip {clip_id}: none of its {len(ids)} records has that id; there are {few}")
+    raise RequestError(f"{path}: none of its {len(ids)} records has the id {clip_id}; there are {few}")
 
 
 def spread(frames: Sequence[bytes], most: int) -> list[int]:

@@ -16,7 +16,7 @@ from beam_pipeline.config import Config, load_config
 from beam_pipeline.errors import RequestError
 from beam_pipeline.media.flo import write_flo
 from beam_pipeline.media.settings import MediaSettings
-from beam_pipeline.terminal import EXIT_FAILED, EXIT_OK, fail, shown
+from beam_pipeline.terminal import EXIT_FAILED, EXIT_OK, fail, tell
 from beam_pipeline.viewing.flow_clip import (
     FlowClip,
     Span,
@@ -52,7 +52,7 @@ def main(arguments: argparse.Namespace, _: Sequence[str]) -> int:
         )
     except ClipError as error:
         return fail(f"{arguments.inputs[0]}: {error.detail}", EXIT_FAILED)
-    print(shown(str(files[0]) if len(files) == 1 else f"{files[0]} to {files[-1].name}: {len(files)} pairs"))
+    tell(str(files[0]) if len(files) == 1 else f"{files[0]} to {files[-1].name}: {len(files)} pairs")
     return EXIT_OK
 
 

@@ -19,7 +19,7 @@ from beam_pipeline.clips import ClipError
 from beam_pipeline.command_options import reads_data_sets
 from beam_pipeline.data_set import Split, find_clip, open_data_set
 from beam_pipeline.errors import RequestError
-from beam_pipeline.terminal import EXIT_OK, shown
+from beam_pipeline.terminal import EXIT_OK, tell
 from beam_pipeline.viewing.clip_reading import read_clip
 from beam_pipeline.viewing.contact_sheet import Card, card_of, draw_contact_sheet
 from beam_pipeline.viewing.new_files import check_is_new, new_file
@@ -58,7 +58,7 @@ def main(arguments: argparse.Namespace) -> int:
     asked = arguments
     choice = Choice(asked.split, asked.label, asked.flag, asked.id, asked.limit, asked.seed)
     paths = write_sheets(asked.folder, asked.out, choice, overwrite=asked.overwrite)
-    print(shown(str(paths[0]) if len(paths) == 1 else f"{paths[0]} to {paths[-1].name}: {len(paths)} pages"))
+    tell(str(paths[0]) if len(paths) == 1 else f"{paths[0]} to {paths[-1].name}: {len(paths)} pages")
     return EXIT_OK
 
 
@@ -95,14 +95,14 @@ def write_sheets(folder: str, out: Path, choice: Choice, *, title: str = "", ove
     named = f"{splits[0].name} {', '.join(split.split for split in splits)}: {len(found):,} of {of_all:,} clips"
     with tqdm(total=len(found), unit=" clips", dynamic_ncols=True, delay=1, disable=None, file=sys.stderr) as bar:
         for number, (path, page) in enumerate(zip(paths, pages, strict=True), start=1):
-            cards = []
-            for each in page:
-                cards.append(_card(*each, several=len(splits) > 1))
-                bar.update()
-            numbered = f"{named}, page {number} of {len(pages)}" if len(pages) > 1 else named
-            encoded, png = cv2.imencode(".png", draw_contact_sheet(cards, title or numbered)[..., ::-1])
-            assert encoded
             with new_file(path) as temporary:
+                cards = []
+                for each in page:
+                    cards.append(_card(*each, several=len(splits) > 1))
+                    bar.update()
+                numbered = f"{named}, page {number} of {len(pages)}" if len(pages) > 1 else named
+                encoded, png = cv2.imencode(".png", draw_contact_sheet(cards, title or numbered)[..., ::-1])
+                assert encoded
                 temporary.write_bytes(png.tobytes())
     return paths
 
