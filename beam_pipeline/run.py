@@ -174,7 +174,7 @@ def survey(config: Config, chosen: Sequence[str], limit: int | None, cores: int)
 
     Raises:
       ConfigError, AnnotationError, StoreError: as `run`.
-      RunError: lists of the web can't be kept in the store.
+      RunError: lists of the web can't be kept in `data_dir`.
     """
     if not config.source.fills_store:
         check_store(config.source.store)

@@ -38,6 +38,15 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         ([], "no command is given; --help lists them"),
         (["run", "--spilt", "val"], "did you mean --split?"),
         (["run", "extra"], "unexpected argument extra"),
+        (["run", "extra", "--runner=SparkRunner"], "unexpected argument extra"),
+        (["run", "--runner=SparkRunner", "--splti", "val"], "did you mean --split?"),
+        (["run", "--num_workers=many"], "argument --num_workers: invalid int value: 'many'"),
+        (["fingerprint", "data", "extra", "--runner=SparkRunner"], "unexpected argument extra"),
+        (["clip", "data", "--", "-id", "a.mp4", "--overwrite"], "--overwrite: options of clip come before --"),
+        (["verify"], "what is to be verified? Name folders of data sets, or a configuration."),
+        (["verify", "data", "--data_dir", "data"], "Give folders of data sets or a configuration, not both"),
+        (["verify", "--confg=x.yaml"], "did you mean --config?"),
+        (["status", "\x1b]0;x"], r"unrecognized arguments: \x1b]0;x"),
         (["fetch", "--overwrite"], "unknown option --overwrite: neither fetch nor Beam has it; fetch --help lists"),
         (["status", "--json"], "usage: python -m beam_pipeline status "),
         (["run", "--config", "x.yaml", "--limit", "0"], "above 0"),
@@ -57,7 +66,9 @@ def test_a_bad_request_exits_with_2_and_says_what_is_wrong(
     except SystemExit as ended:
         status = ended.code
     assert status == 2
-    assert message in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") < 10
 
 
 @pytest.mark.parametrize("command", ["run", "status", "prune", "plan"])
@@ -79,6 +90,26 @@ def test_a_disk_that_can_not_be_read_is_told_in_a_line(tmp_path: Path, capsys: p
     plan.mkdir(parents=True)  # where there should be a file
     assert main(["status", *TINY[1:], "--set", "splits.train.shards=1", "--data_dir", str(tmp_path)]) == 1
     assert capsys.readouterr().err == f"error: {plan}: Is a directory\n"
+
+
+def test_options_that_only_an_engine_knows_are_left_to_it(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--runner=apache_beam.runners.direct.direct_runner.BundleBasedDirectRunner", "--engines_own=1"]
+    assert main([*TINY, *options]) == 2
+    assert capsys.readouterr().err == "error: /nowhere.csv: there is no such annotation file\n"
+
+
+def test_what_a_terminal_would_obey_is_shown_instead(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "list.csv").write_text("label,youtube_id,time_start,time_end\nyoga,abcdefghijk,1,11\n")
+    assert main(["filter", str(_classes(tmp_path)), str(tmp_path / "list.csv"), str(tmp_path / "a\x1b[2J.csv")]) == 0
+    output = capsys.readouterr().out
+    assert r"a\x1b[2J.csv" in output
+    assert "\x1b" not in output
+
+
+def _classes(folder: Path) -> Path:
+    path = folder / "classes.txt"
+    path.write_text("yoga\n")
+    return path
 
 
 def test_a_termination_before_anything_starts_is_a_stop(tmp_path: Path) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from beam_pipeline import files
 from beam_pipeline.annotations import AnnotationError, read_rows
 from beam_pipeline.filtering import Filtered, filter_annotations
 
@@ -219,13 +222,30 @@ def test_the_input_is_never_overwritten(tmp_path: Path, link: bool) -> None:
     assert source.read_text() == SMALL
 
 
-def test_a_failed_write_leaves_the_earlier_output_and_nothing_else(tmp_path: Path) -> None:
+def test_a_folder_is_not_written_to(tmp_path: Path) -> None:
     source, target = tmp_path / "in.csv", tmp_path / "out.csv"
     source.write_text(SMALL)
-    target.mkdir()  # which no file can be renamed to
-    with pytest.raises(OSError, match=r"out\.csv"):
+    target.mkdir()
+    with pytest.raises(ValueError, match=r"out\.csv: is a folder"):
         filter_annotations(["yoga"], str(source), str(target))
+
+
+def test_a_failed_write_leaves_the_earlier_output_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def publish(temporary: str, path: str) -> None:
+        assert Path(temporary).read_text() == "label,youtube_id,time_start,time_end\nyoga,abcdefghijk,1,11\n"
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), temporary)
+
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text(SMALL)
+    target.write_text("earlier")
+    monkeypatch.setattr(files, "publish", publish)
+    with pytest.raises(OSError, match="can't be written: No space left on device") as failed:
+        filter_annotations(["yoga"], str(source), str(target))
+    assert failed.value.filename == str(target)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "out.csv"]
+    assert target.read_text() == "earlier"
 
 
 def test_an_earlier_output_is_replaced(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from beam_pipeline.progress import write_plan
 from beam_pipeline.run import survey
 from beam_pipeline.status import ShardAtWork, as_text, read_status
 from tests.beam_pipeline.clips_on_disk import write_clip, write_list
+from tf_data import contract
 
 CLIPS = [f"clip{n:07d}_{n:06d}_{n + 1:06d}" for n in range(4)]
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -195,6 +196,22 @@ def test_who_reads_the_first_rows_only_gets_no_traceback(job: Job) -> None:
         assert process.stdout and process.stderr
         process.stdout.close()
         assert process.stderr.read() == b""
+
+
+def test_a_plan_that_is_none_is_as_if_it_were_not_there(job: Job) -> None:
+    at_work(job, 0, silent_s=0, clip_s=0)
+    plan = Path(job.directory) / contract.STATE_DIR / "plan.json"
+    plan.write_text("[1]")
+    assert "train" in text(job)
+
+
+def test_rows_of_a_run_that_has_not_begun_are_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["name=tiny", "splits.train={annotations: [a.csv], shards: 1}", f"source.store={tmp_path}"]
+    settings = [word for option in options for word in ("--set", option)]
+    assert main(["status", *settings, "--data_dir", str(tmp_path), "--csv"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "no run has begun" in captured.err
 
 
 @pytest.mark.parametrize("command", ["status", "prune", "plan", "run", "fetch"])

@@ -176,6 +176,16 @@ def test_a_fingerprint_does_not_depend_on_the_order_of_splits(a: Path, capsys: p
     assert told[0] == told[1] == told[2]
 
 
+def test_metadata_that_lacks_a_setting_is_told(a: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(a, copy)
+    info = json.loads((copy / "info-train.json").read_text())
+    del info["configuration"]["encode"]["jpeg_quality"]
+    (copy / "info-train.json").write_text(json.dumps(info))
+    assert cli.main(["fingerprint", str(copy)]) == 2
+    assert f"{copy / 'info-train.json'}: KeyError('jpeg_quality') in its settings" in capsys.readouterr().err
+
+
 def test_a_fingerprint_of_what_is_not_finished_says_so(
     a: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -66,6 +66,10 @@ def test_the_status_says_whether_something_looks_wrong(made: Path, capsys: pytes
     assert "1 video in train and in val" in capsys.readouterr().out
 
 
+def test_a_sample_may_be_larger_than_what_is_there(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert diagnosed(made, capsys, "--sample", "999999999999999999") == diagnosed(made, capsys, "--sample", "999")
+
+
 def test_a_data_set_without_a_record_is_looked_at_by_its_ledger(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

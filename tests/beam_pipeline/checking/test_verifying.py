@@ -193,6 +193,14 @@ def test_what_workers_could_not_do_is_told(
     assert message in capsys.readouterr().err
 
 
+def test_a_runner_that_is_not_there_costs_no_earlier_report(there: DataSet, capsys: pytest.CaptureFixture[str]) -> None:
+    report = there.folder / "report.jsonl"
+    report.touch()
+    assert cli.main(["verify", str(there.out), "--runner=Nonsense", f"--report={report}"]) == 2
+    assert "--runner=Nonsense: Unexpected pipeline runner" in capsys.readouterr().err
+    assert report.exists()
+
+
 @pytest.mark.parametrize("content", [b"a thesis", b"1\n", b'{"a": 1}\n', b"\xff"])
 def test_a_report_takes_the_place_of_nothing_but_a_report(
     there: DataSet, capsys: pytest.CaptureFixture[str], content: bytes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -192,13 +193,20 @@ def test_what_is_no_part_of_a_page_is_not_deleted_with_it(
     assert (folder / name).read_text() == "mine"
 
 
+def test_a_port_that_is_taken_is_told(data_set: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(["inspect", str(data_set), "--serve", str(port)]) == 2
+    assert f"--serve {port}: Address already in use; give another port" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["nowhere"], "nowhere: there is no data set"),
         (["{data_set}", "--split", "test", "--out", "page"], "there is no split test, only train, val"),
         (["{data_set}", "--out", "gs://bucket/page"], "must be a folder of this machine"),
-        (["{data_set}", "--serve", "70000"], "must be a port, 0 to 65535, got '70000'"),
+        (["{data_set}", "--serve", "70000"], "must be a port, 0 (any that is free) to 65535, got '70000'"),
         (["{data_set}", "--serve", "1", "--out", "page"], "not allowed with argument"),
         (["{data_set}", "--previews", "3"], "--previews is of --out DIR"),
         (["{data_set}", "--overwrite"], "--overwrite is of --out DIR"),

@@ -11,6 +11,7 @@ import pytest
 from beam_pipeline.cli import main
 from beam_pipeline.data_set import Split, open_data_set
 from beam_pipeline.errors import RequestError
+from beam_pipeline.viewing import sheet_command
 from beam_pipeline.viewing.sheet_command import Choice, choose
 from tests.beam_pipeline.object_files import SCHEME
 from tests.beam_pipeline.viewing.conftest import DOWN, MISSING, RIGHT, SILENT
@@ -55,6 +56,16 @@ def test_labels_and_flags_are_both_to_be_met() -> None:
 
 def test_ids_are_shown_as_they_are_asked_for_whatever_became_of_them(data_set: Path) -> None:
     assert chosen(open_data_set(str(data_set)), clip_ids=[SILENT, MISSING]) == [SILENT, MISSING]
+
+
+def test_a_picture_that_can_not_be_written_is_told_before_it_is_drawn(
+    data_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sheet_command, "draw_contact_sheet", lambda *_: pytest.fail("drawn"))
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "sheet.png"
+    assert main(["sheet", str(data_set), str(out)]) == 1
+    assert capsys.readouterr().err == f"error: {out}: can't be written: Not a directory\n"
 
 
 @pytest.mark.parametrize(
