@@ -95,7 +95,7 @@ def test_a_disk_that_can_not_be_read_is_told_in_a_line(tmp_path: Path, capsys: p
 def test_options_that_only_an_engine_knows_are_left_to_it(capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--runner=apache_beam.runners.direct.direct_runner.BundleBasedDirectRunner", "--engines_own=1"]
     assert main([*TINY, *options]) == 2
-    assert capsys.readouterr().err == "error: /nowhere.csv: there is no such annotation file\n"
+    assert capsys.readouterr().err == "error: /nowhere.csv: there is no such file\n"
 
 
 def test_what_a_terminal_would_obey_is_shown_instead(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -139,7 +139,7 @@ def test_data_sets_are_found_below_a_folder_and_by_their_configuration(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "Give folders of data sets, or --config FILE"),
+        ([], "Name folders of data sets, or a configuration. Give --config FILE"),
         (["{folder}/store"], "there is no data set"),
         (["{folder}/nowhere"], "there is no data set"),
         (["{folder}", "--split", "test"], "there is no split test, only train"),

@@ -12,6 +12,7 @@ import pytest
 import simplejpeg
 
 from beam_pipeline.clips import Clip, ClipError
+from beam_pipeline.errors import RequestError
 from beam_pipeline.media.encoding import encode_clip
 from beam_pipeline.media.flow import decode_flow
 from beam_pipeline.media.png import encode_png
@@ -199,7 +200,7 @@ def test_a_records_flow_is_what_it_holds(storage: str, tmp_path: Path) -> None:
 def test_a_record_is_found_by_its_id(tmp_path: Path) -> None:
     path = str(shard(tmp_path, record("a"), record("-b", step=(-3, 0))))
     assert np.median(flow_of_record(path, "-b", Span()).flow(0)[..., 0]) == pytest.approx(-3, abs=0.3)
-    with pytest.raises(ClipError, match="--clip c: none of its 2 records has that id; there are a, -b"):
+    with pytest.raises(RequestError, match="none of its 2 records has the id c; there are a, -b"):
         flow_of_record(path, "c", Span())
 
 

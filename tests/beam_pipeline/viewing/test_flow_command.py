@@ -119,7 +119,7 @@ def test_a_configuration_says_how_a_run_would_do_it(tmp_path: Path) -> None:
             2,
             "leave --config and --set out",
         ),
-        (["moving-train.tfrecord-00000-of-00001", "out.png", "--clip", "x"], 1, "none of its 1 records has that id"),
+        (["moving-train.tfrecord-00000-of-00001", "out.png", "--clip", "x"], 2, "none of its 1 records has the id x"),
         (["\x1b[31mgone\udcff.mp4", "out.png"], 2, r"error: \x1b[31mgone\udcff.mp4: there is no such file or folder"),
         (["notes.txt", "out.png"], 1, "notes.txt: libavformat can't open it"),
         (["sound.wav", "out.png"], 1, "sound.wav: the file has no video stream"),
