@@ -5,8 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import subprocess
-import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +13,7 @@ from urllib.parse import unquote
 import pyarrow.parquet as pq
 import pytest
 
+from tests.beam_pipeline import command_line
 from tests.beam_pipeline.clips_on_disk import write_clip
 from tests.beam_pipeline.faulty_server import Fault, FaultyServer
 
@@ -91,9 +90,8 @@ class Place:
             "encode.shorter_side": 64,
         }
         pairs = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
-        command = [sys.executable, "-m", "beam_pipeline", name, "--data_dir", str(self.folder), *pairs]
-        command += extra if name == "status" else ("--json", *extra)
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+        words = [name, "--data_dir", str(self.folder), *pairs, *extra]
+        done = command_line.call(words if name == "status" else [*words, "--json"])
         assert done.returncode == status, done.stderr + done.stdout
         return {"text": done.stdout} if name == "status" else json.loads(done.stdout)
 

@@ -21,6 +21,7 @@ import pytest
 from beam_pipeline.locks import read_by_many
 from beam_pipeline.records import parse_sequence_example
 from beam_pipeline.tfrecord import read_records
+from tests.beam_pipeline import command_line, object_files
 from tests.beam_pipeline import fake_youtube as site
 from tests.beam_pipeline.clips_on_disk import write_clip, write_list
 from tests.beam_pipeline.fake_youtube import FakeYouTube, Stream, Video
@@ -58,7 +59,7 @@ class Place:
         self.store = folder / "store"
         write_list(folder / "train.csv", clips)
 
-    def command(self, name: str, *extra: str) -> list[str]:
+    def words(self, name: str, *extra: str) -> list[str]:
         settings = {
             "name": "tiny",
             "splits.train.annotations": self.folder / "train.csv",
@@ -75,10 +76,14 @@ class Place:
             "encode.shorter_side": 64,
         }
         pairs = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
-        return [sys.executable, "-m", "beam_pipeline", name, "--data_dir", str(self.folder), *pairs, *extra]
+        return [name, "--data_dir", str(self.folder), *pairs, *extra]
+
+    def command(self, name: str, *extra: str) -> list[str]:
+        """The same for a process of its own."""
+        return [sys.executable, "-m", "beam_pipeline", *self.words(name, *extra)]
 
     def call(self, name: str, *extra: str, status: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(self.command(name, *extra), cwd=ROOT, capture_output=True, text=True, timeout=300)
+        done = command_line.call(self.words(name, *extra))
         assert done.returncode == status, done.stderr + done.stdout
         return done
 
@@ -302,11 +307,11 @@ def test_lanes_make_the_same_records(place: Place) -> None:
 
 
 def test_a_store_of_objects_is_filled_and_read_as_a_folder_is(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    (place.folder / "sitecustomize.py").write_text("import tests.beam_pipeline.object_files\n")
+    (place.folder / "sitecustomize.py").write_text(f"import {object_files.__name__}\n")  # in children, too
     monkeypatch.setenv("PYTHONPATH", f"{place.folder}:{ROOT}")
     monkeypatch.setenv("OBJECTS", str(place.folder / "objects"))
     (place.folder / "objects").mkdir()
-    objects = ("--set", "source.store=objects://store")
+    objects = ("--set", f"source.store={object_files.SCHEME}store")
     place.server.files.pop(f"/{VIDEOS[0]}.mp4")
     place.run(*objects)
     assert Counter(place.fates().values()) == {"ok": len(CLIPS) - 2, "not_found": 2}

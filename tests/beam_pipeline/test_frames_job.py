@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from beam_pipeline.media.settings import Encode
 from beam_pipeline.media.video import read_frames
 from beam_pipeline.records import parse_sequence_example
 from beam_pipeline.tfrecord import read_records
+from tests.beam_pipeline import command_line
 from tests.beam_pipeline.clips_on_disk import write_list
 from tests.beam_pipeline.denseflow import BOUND_PX, estimate, levels_of, pictures, write_folder
 
@@ -42,12 +41,7 @@ def run(store: Path, data_dir: Path, *settings: str, status: int = 0, command: s
         *settings,
     ]
     arguments = [word for setting in words for word in ("--set", setting)]
-    done = subprocess.run(
-        [sys.executable, "-m", "beam_pipeline", command, "--data_dir", str(data_dir), *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+    done = command_line.call([command, "--data_dir", str(data_dir), *arguments])
     assert done.returncode == status, done.stderr
     return done.stderr if status == 2 else done.stdout
 

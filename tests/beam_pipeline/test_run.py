@@ -19,6 +19,7 @@ import pytest
 
 from beam_pipeline.records import parse_sequence_example
 from beam_pipeline.tfrecord import read_records
+from tests.beam_pipeline import command_line
 from tests.beam_pipeline.clips_on_disk import write_clip, write_list
 
 ROOT = Path(__file__).parents[2]
@@ -38,19 +39,27 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def command(store: Path, data_dir: Path, *extra: str) -> list[str]:
+def words(store: Path, data_dir: Path, *extra: str) -> list[str]:
     return [
-        *(sys.executable, "-m", "beam_pipeline", "run", "--json", "--data_dir", str(data_dir)),
+        *("run", "--json", "--data_dir", str(data_dir)),
         *("--set", "name=tiny", "--set", f"splits.train.annotations={store / 'train.csv'}"),
         *("--set", f"splits.train.shards={NUM_SHARDS}", "--set", f"source.store={store}", "--set", "workers=2"),
         *("--set", "encode.shorter_side=64", *extra),
     ]
 
 
+def command(store: Path, data_dir: Path, *extra: str) -> list[str]:
+    """The same for a process of its own."""
+    return [sys.executable, "-m", "beam_pipeline", *words(store, data_dir, *extra)]
+
+
 def run(store: Path, data_dir: Path, *extra: str, status: int = 0, env: dict[str, str] | None = None) -> dict:
-    done = subprocess.run(
-        command(store, data_dir, *extra), cwd=ROOT, capture_output=True, text=True, env=os.environ | (env or {})
-    )
+    if env is None:
+        done = command_line.call(words(store, data_dir, *extra))
+    else:
+        done = subprocess.run(
+            command(store, data_dir, *extra), cwd=ROOT, capture_output=True, text=True, env=os.environ | env
+        )
     assert done.returncode == status, done.stderr
     if status in (1, 2) and not done.stdout:
         return {"error": done.stderr}
