@@ -65,9 +65,10 @@ def check_options(words: Sequence[str], command: argparse.ArgumentParser, *, for
         raise RequestError(f"unexpected argument {unknown[0]}")
     typed = unknown[0].partition("=")[0]
     ours = [option for action in command._actions for option in action.option_strings]
-    near = difflib.get_close_matches(typed, ours, n=1)
     submits = known.runner == "DataflowRunner" and not known.template_location
-    if for_engine and known.runner not in LOCAL_RUNNERS and not submits and not near:
+    may_be_engines = for_engine and known.runner not in LOCAL_RUNNERS and not submits
+    near = difflib.get_close_matches(typed, ours, n=1, cutoff=0.8 if may_be_engines else 0.6)
+    if may_be_engines and not near:
         return
     name = command.prog.rpartition(" ")[2]
     if typed in ours:

@@ -21,5 +21,8 @@ def main(arguments: argparse.Namespace, beam_args: Sequence[str]) -> int:
         retry_permanent=arguments.retry == "permanent",
         beam_args=beam_args,
     )
-    tell(summary.as_json() if arguments.json else summary.as_text())
+    if arguments.json:
+        print(summary.as_json())
+    else:
+        tell(summary.as_text())
     return summary.exit_status

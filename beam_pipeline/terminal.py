@@ -15,7 +15,7 @@ def fail(message: str, status: int) -> int:
 
 
 def tell(text: str, stream: TextIO | None = None) -> None:
-    """Prints text for people, without what a terminal obeys; on standard output unless told otherwise."""
+    """Prints text for people, without what a terminal obeys (programs get JSON as it is); None: on standard output."""
     print(shown(text), file=stream)
 
 

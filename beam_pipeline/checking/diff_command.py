@@ -16,6 +16,8 @@ def main(arguments: argparse.Namespace) -> int:
     found = diff(arguments.a, arguments.b, arguments.split, read_records=not arguments.ledgers)
     if arguments.csv:
         found.write_csv(sys.stdout)
+    elif arguments.json:
+        print(found.as_json())
     else:
-        tell(found.as_json() if arguments.json else found.as_text())
+        tell(found.as_text())
     return EXIT_OK if found.same else EXIT_FAILED

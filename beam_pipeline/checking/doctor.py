@@ -141,11 +141,7 @@ def diagnose(folder: str, splits: Sequence[str] = (), sample: int = 16) -> Diagn
 def _sample(split: Split, count: int) -> list[tuple[str, bytes]]:
     """Reads records at equal distances over all shards."""
     rows = np.flatnonzero(split.clips["offset"].to_numpy() >= 0)
-    chosen = (
-        rows[np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(np.int64))]
-        if len(rows)
-        else rows
-    )
+    chosen = rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(np.int64)]
     found = []
     for row in split.clips.take(chosen).select(["clip_id", "file", "offset", "bytes"]).to_pylist():
         path = files.join(split.directory, row["file"])

@@ -13,5 +13,8 @@ from beam_pipeline.terminal import EXIT_FAILED, EXIT_OK, tell
 def main(arguments: argparse.Namespace) -> int:
     """Prints a diagnosis; returns the exit status."""
     diagnosis = diagnose(arguments.folder, arguments.split, arguments.sample)
-    tell(diagnosis.as_json() if arguments.json else diagnosis.as_text())
+    if arguments.json:
+        print(diagnosis.as_json())
+    else:
+        tell(diagnosis.as_text())
     return EXIT_FAILED if diagnosis.suspicions else EXIT_OK

@@ -13,5 +13,8 @@ from beam_pipeline.terminal import EXIT_OK, tell
 def main(arguments: argparse.Namespace) -> int:
     """Prints the fingerprint; returns the exit status."""
     found = fingerprint(arguments.folder, arguments.split)
-    tell(found.as_json() if arguments.json else found.as_text())
+    if arguments.json:
+        print(found.as_json())
+    else:
+        tell(found.as_text())
     return EXIT_OK

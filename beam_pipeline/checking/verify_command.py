@@ -47,7 +47,10 @@ def main(arguments: argparse.Namespace, beam_args: Sequence[str]) -> int:
     right = True
     how = {"frames": arguments.frames, "report": arguments.report}
     for verified in verify_data_sets(folders, splits, arguments.mark, beam_args, **how):
-        tell(verified.as_json() if arguments.json else verified.as_text())
+        if arguments.json:
+            print(verified.as_json())
+        else:
+            tell(verified.as_text())
         right = right and not verified.problems
     return EXIT_OK if right else EXIT_FAILED
 

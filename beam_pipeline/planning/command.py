@@ -57,7 +57,10 @@ def main(arguments: argparse.Namespace, beam_args: Sequence[str]) -> int:
         speed=arguments.speed,
         beam_args=beam_args,
     )
-    tell(as_json(plan) if arguments.json else as_text(plan, prices))
+    if arguments.json:
+        print(as_json(plan))
+    else:
+        tell(as_text(plan, prices))
     return EXIT_OK
 
 
