@@ -12,11 +12,12 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from beam_pipeline.errors import NoSummary, RequestError, RunError
 from beam_pipeline.inspecting import DEFAULT_PREVIEWS
 from beam_pipeline.planning import DEFAULT_SAMPLE
-from beam_pipeline.terminal import EXIT_FAILED, EXIT_STOPPED, EXIT_USAGE, fail, shown, tell
+from beam_pipeline.terminal import EXIT_FAILED, EXIT_STOPPED, EXIT_USAGE, fail, prepare_output, shown, tell, with_hint
 from tf_data import contract
 
 # Each has a `main(arguments, beam_args)` that returns the exit status; it is loaded when its command is to run.
@@ -48,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("no command is given; --help lists them")
     if rest and arguments.command in _WITHOUT_BEAM_OPTIONS:
         arguments.parser.error(shown(f"unrecognized arguments: {' '.join(rest)}"))
+    prepare_output(for_programs=bool(getattr(arguments, "json", False) or getattr(arguments, "csv", False)))
     # Beam warns of parts that are not installed and logs what it raises anyway; importing it may configure the root.
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s: %(message)s", force=True)
     logging.getLogger("beam_pipeline").setLevel(logging.WARNING)
@@ -92,12 +94,26 @@ def _nobody_reads() -> bool:
     return True
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors say what to write.
+
+    Attributes:
+      when_lacking: what is said where an argument is not there.
+    """
+
+    when_lacking = ""
+
+    def error(self, message: str) -> NoReturn:
+        lacks = message.startswith("the following arguments are required")
+        super().error(with_hint(message) + self.when_lacking * lacks)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m beam_pipeline", description=_DESCRIPTION)
+    parser = _Parser(prog="python -m beam_pipeline", description=_DESCRIPTION)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     parser.set_defaults(command="")
 
-    def add(name: str, summary: str, description: str) -> argparse.ArgumentParser:
+    def add(name: str, summary: str, description: str) -> _Parser:
         added = commands.add_parser(name, help=summary, description=description, allow_abbrev=False)
         added.set_defaults(command=name, parser=added)
         return added
@@ -238,6 +254,7 @@ def _parser() -> argparse.ArgumentParser:
     sheet.add_argument("--overwrite", action="store_true", help="replace OUT")
 
     clip = add("clip", "cut one record of a data set into a film: .mp4, .webm or .gif", _CLIP)
+    clip.when_lacking = "; before an id that begins with - there must be --, and options before that"
     clip.usage = f"{clip.prog} [options] DATA [--] ID OUT"
     clip.add_argument("folder", metavar="DATA", help="folder of a data set")
     clip.add_argument(

@@ -14,7 +14,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from beam_pipeline.config import Config, load_config
 from beam_pipeline.engines import LOCAL_RUNNERS
 from beam_pipeline.errors import RequestError
-from beam_pipeline.terminal import EXIT_FAILED, fail
+from beam_pipeline.terminal import EXIT_FAILED, fail, with_hint
 from beam_pipeline.tfrecord import CorruptRecordError
 
 
@@ -79,7 +79,7 @@ def check_options(words: Sequence[str], command: argparse.ArgumentParser, *, for
 
 class _BeamParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise RequestError(message)
+        raise RequestError(with_hint(message))
 
 
 def reads_data_sets(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace, Sequence[str]], int]:

@@ -131,7 +131,10 @@ def _check(config: Config, source: str) -> None:
     problems = []
     for key, value in (("name", config.name), ("config", config.config), ("version", config.version)):
         if value is not None and not _is_plain(value):
-            problems.append(f"{key} becomes a folder's name: letters, digits and any of ._- only, got {value!r}")
+            problems.append(
+                f"{key} becomes a folder's name: letters, digits and any of ._- only, and neither . nor - first, "
+                f"got {value!r}"
+            )
     if not config.splits:
         problems.append("splits must name at least one split, as in splits: {train: {annotations: [train.csv]}}")
     for split in config.splits:

@@ -64,8 +64,10 @@ def _text(path: str | Path) -> str:
 def _read_yaml(path: str | Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(_text(path))
-    except (FileNotFoundError, IsADirectoryError):
+    except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such configuration file") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path}: is a folder; name a configuration file") from None
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: can't be read as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):

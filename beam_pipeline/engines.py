@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.portability.portable_runner import PortableRunner
-from apache_beam.runners.runner import PipelineResult, PipelineRunner, PipelineState
+from apache_beam.runners.runner import PipelineResult, PipelineRunner, PipelineState, create_runner
 
 from beam_pipeline.dataflow import JobFailed
 from beam_pipeline.errors import RequestError
@@ -33,6 +33,16 @@ def new_pipeline(options: PipelineOptions, runner: PipelineRunner | None = None)
         return beam.Pipeline(runner, options)
     except (ValueError, ImportError) as error:
         raise RequestError(f"--runner={options.view_as(StandardOptions).runner}: {error}") from error
+
+
+def check_runner(name: str | None) -> None:
+    """Raises `RequestError` where Beam has no such runner; one that lacks packages here may have them elsewhere."""
+    try:
+        create_runner(name or "FnApiRunner")
+    except ValueError as error:
+        raise RequestError(f"--runner={name}: {error}") from error
+    except ImportError:
+        pass
 
 
 def run(pipeline: beam.Pipeline) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 
@@ -18,6 +19,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--streams", help="of rgb, flow and audio, separated by commas (default: all that there are)")
     parser.add_argument("--batch_size", type=int, default=4, help="clips to show (default: 4)")
     arguments = parser.parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # of labels, what a terminal's encoding lacks
 
     load_tensorflow()
     from tf_data.catalog import DatasetNotFoundError

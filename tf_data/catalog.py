@@ -138,6 +138,9 @@ def find_shards(path: str, split: str) -> tuple[str, ...]:
     ours = [name for name in names if (shard := contract.parse_shard_file(name)) and shard[1] == split]
     others = [name for name in names if _is_shard_of(name, split)]
     if not ours and not others:
+        if versions := _versions_and_configs(path)[0]:
+            newest = posixpath.join(path, max(versions, key=_numeric_order))
+            raise DatasetNotFoundError(f"{path}: is above a data set; give the folder of a version, {newest}")
         raise DatasetNotFoundError(
             f"{path}: no shard of the split {split!r} is there by name; give a glob, such as {path}/*{split}*"
         )

@@ -44,6 +44,8 @@ def opened(path: str) -> Iterator[BinaryIO]:
         file.seek(0)
     except FileNotFoundError as error:
         raise AnnotationError(f"{path}: there is no such file") from error
+    except IsADirectoryError as error:
+        raise AnnotationError(f"{path}: is a folder; name a file") from error
     except Exception as error:  # each file system raises exceptions of its own
         raise AnnotationError(f"{path} can't be read: {_reason(error)}") from error
     with file:

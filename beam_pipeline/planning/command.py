@@ -15,7 +15,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from beam_pipeline import files
 from beam_pipeline.command_options import asked_config
 from beam_pipeline.config import Config, chosen_splits
-from beam_pipeline.engines import LOCAL_RUNNERS
+from beam_pipeline.engines import LOCAL_RUNNERS, check_runner
 from beam_pipeline.job import Job
 from beam_pipeline.planning import DEFAULT_SAMPLE, advice
 from beam_pipeline.planning.census import SplitCensus, take_census
@@ -94,6 +94,7 @@ def make_plan(
     options = PipelineOptions([*config.beam_arguments, *beam_args])
     FileSystems.set_options(options)
     runner = options.view_as(StandardOptions).runner
+    check_runner(runner)
     machines = _machines(options.view_as(WorkerOptions), workers, speed)
     prices.machine(machines.machine_type)  # before anything takes long
     job, scans = survey(config, chosen_splits(config, splits), None, cores=len(os.sched_getaffinity(0)))

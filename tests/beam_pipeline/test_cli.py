@@ -46,6 +46,14 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         (["verify"], "what is to be verified? Name folders of data sets, or a configuration."),
         (["verify", "data", "--data_dir", "data"], "Give folders of data sets or a configuration, not both"),
         (["verify", "--confg=x.yaml"], "did you mean --config?"),
+        (["verify", "--num_workers", "2", "data"], "argument --num_workers: expected one argument: write it as in"),
+        (["sheet", "data", "--id", "-abc"], "argument --id: expected one argument: write it as in --option=value"),
+        (["clip", "data", "-abc_000001_000011", "a.mp4"], "before an id that begins with - there must be --"),
+        (["filter", str(ROOT), "a.csv", "b.csv"], f"{ROOT}"),
+        (["run", "--config", str(ROOT / "configs")], "configs: is a folder; name a configuration file"),
+        ([*TINY, "--set", f"splits.train.annotations={ROOT}"], f"{ROOT}: is a folder; name a file"),
+        ([*TINY, "--set", "name=-x"], "neither . nor - first, got '-x'"),
+        (["plan", *TINY[1:], "--runner=Nonsense"], "--runner=Nonsense: Unexpected pipeline runner"),
         (["status", "\x1b]0;x"], r"unrecognized arguments: \x1b]0;x"),
         (["fetch", "--overwrite"], "unknown option --overwrite: neither fetch nor Beam has it; fetch --help lists"),
         (["status", "--json"], "usage: python -m beam_pipeline status "),
@@ -104,6 +112,18 @@ def test_what_a_terminal_would_obey_is_shown_instead(tmp_path: Path, capsys: pyt
     output = capsys.readouterr().out
     assert r"a\x1b[2J.csv" in output
     assert "\x1b" not in output
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_labels_that_a_terminal_can_not_show_are_escaped(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "list.csv").write_text("label,youtube_id,time_start,time_end\ncafé 🥞,abcdefghijk,1,11\n")
+    (tmp_path / "classes.txt").write_text("café 🥞\n")
+    command = ["filter", *(str(tmp_path / name) for name in ("classes.txt", "list.csv", "kept.csv"))]
+    environment = os.environ | {"PYTHONIOENCODING": f"{encoding}:strict"}
+    done = subprocess.run(
+        [sys.executable, "-m", "beam_pipeline", *command], cwd=ROOT, env=environment, capture_output=True, check=True
+    )
+    assert "café 🥞".encode(encoding, "backslashreplace") in done.stdout
 
 
 def _classes(folder: Path) -> Path:
