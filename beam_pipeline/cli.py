@@ -104,8 +104,9 @@ class _Parser(argparse.ArgumentParser):
     when_lacking = ""
 
     def error(self, message: str) -> NoReturn:
-        lacks = message.startswith("the following arguments are required")
-        super().error(with_hint(message) + self.when_lacking * lacks)
+        if message.startswith("the following arguments are required"):
+            message += self.when_lacking
+        super().error(with_hint(message))
 
 
 def _parser() -> argparse.ArgumentParser:
